@@ -1,0 +1,73 @@
+"""What one turn carries through the graph. It is never checkpointed: each run and each resume gets it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langchain_core.messages import AnyMessage
+
+from storage.db import Connection
+from storage.leases import Lease
+from tools.context import ToolContext
+
+
+class Reply(Protocol):
+    """Where a turn's progress and its answer go. Slack implements it, and so does the terminal.
+
+    Progress must not delay the turn: an implementation returns at once and never raises.
+    """
+
+    def started(self) -> None:
+        """The turn began."""
+
+    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
+        """A tool call began."""
+
+    def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
+        """It ended; ``note`` is a few words on the outcome."""
+
+    async def record(self, conn: Connection, text: str) -> None:
+        """Inside the transaction that records the answer: note what is to be posted."""
+
+
+class Members(Protocol):
+    """Who may read which non-public channel."""
+
+    async def refresh(self, team_id: str, user_id: str) -> None:
+        """Make the stored memberships of a user fresh; a failure leaves them to expire."""
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who asks; ``restricted`` marks guests and people of other workspaces."""
+
+    user_id: str
+    name: str
+    restricted: bool = False
+
+
+@dataclass(frozen=True)
+class TurnContext(ToolContext):
+    """A tool's context, and what the middleware needs beyond it.
+
+    Attributes:
+        requester: who asks.
+        lease: the right to write for this thread.
+        reply: where progress goes.
+        members: refreshes memberships before each tool call.
+        allowed_tools: names that the channel's policy allows.
+        system_prompt: the rendered prompt.
+        history: the thread's conversation before this turn.
+        deadline: event-loop time (seconds) at which the turn must answer.
+    """
+
+    requester: Requester
+    lease: Lease
+    reply: Reply
+    members: Members
+    allowed_tools: frozenset[str]
+    system_prompt: str
+    deadline: float
+    history: tuple[AnyMessage, ...] = field(default=(), repr=False)

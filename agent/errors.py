@@ -1,0 +1,25 @@
+"""What can end a turn without an answer.
+
+AgentError
+  +-- ModelError             the model gave no answer; ``str()`` is fit for the user
+        +-- ModelUnavailable   it stayed unreachable, overloaded or empty through every try
+        +-- ModelRefused       it will go on refusing: key, name or request are wrong
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Base of this package's errors."""
+
+
+class ModelError(AgentError):
+    """The model gave no answer. The message tells the user what happened and what to do."""
+
+
+class ModelUnavailable(ModelError):
+    """Unreachable, overloaded or empty through every try."""
+
+
+class ModelRefused(ModelError):
+    """Wrong key, unknown model, or a request that it cannot take."""

@@ -1,0 +1,218 @@
+"""The gate: what stands between a tool call of the model and its execution.
+
+It wraps the executor itself, so no prompt, history or other middleware can lead around it. In order:
+the turn's limit, a well-formed call to a known tool, the channel's policy, the requester's rights, approval,
+the ledger of effects, fresh memberships, the time limit; and on the way back redaction, the size cap and the
+audit row. Whatever is refused or fails goes back to the model as a result that says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import structlog
+from langchain.agents import AgentState
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall
+from langchain_core.tools import ToolException
+from langgraph.errors import GraphBubbleUp
+from langgraph.prebuilt.tool_node import ToolInvocationError
+from langgraph.types import Command
+
+from agent.context import TurnContext
+from agent.redaction import Redactor
+from agent.repair import MALFORMED
+from storage import audit, effects
+from storage.db import Database, StorageError
+from storage.effects import Effect
+from storage.leases import LeaseLost
+from tools.registry import CatalogueEntry
+
+log = structlog.get_logger()
+
+
+class Refusal(Exception):
+    """Why a call may not run; ``action`` names it in the audit log, ``reason`` is for the model."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(reason)
+        self.action = action
+        self.reason = reason
+
+
+class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
+    """Checks every tool call in the executor."""
+
+    def __init__(
+        self,
+        catalogue: list[CatalogueEntry],
+        database: Database,
+        *,
+        redactor: Redactor,
+        max_calls: int,
+        tool_seconds: float,
+        result_bytes: int,
+    ) -> None:
+        super().__init__()
+        self._catalogue = {entry.name: entry for entry in catalogue}
+        self._database = database
+        self._redactor = redactor
+        self._max_calls = max_calls
+        self._tool_seconds = tool_seconds
+        self._result_bytes = result_bytes
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+    ) -> ToolMessage | Command[Any]:
+        """Run one call, or say why not."""
+        context = cast("TurnContext", request.runtime.context)
+        call = request.tool_call
+        context.reply.tool_started(str(call["id"]), call["name"], call["args"])
+        action, content, ok = "tool_run", "", False
+        try:
+            entry = self._admit(request, context)
+            content, ok = await self._run(entry, request, handler, context)
+            action = "tool_run" if ok else "tool_failed"
+        except Refusal as refusal:
+            action, content = refusal.action, refusal.reason
+        content = self._cap(self._redactor.clean(content))
+        await self._audit(context, call, action)
+        context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note="" if ok else content[:120])
+        return ToolMessage(
+            content, name=call["name"], tool_call_id=str(call["id"]), status="success" if ok else "error"
+        )
+
+    def _admit(self, request: ToolCallRequest, context: TurnContext) -> CatalogueEntry:
+        call = request.tool_call
+        if _position(request.state, str(call["id"])) >= self._max_calls:
+            raise Refusal("tool_over_limit", f"Not run: this turn's limit of {self._max_calls} tool calls is reached.")
+        if MALFORMED in call["args"]:
+            raise Refusal(
+                "tool_malformed",
+                "Not run: the arguments were not valid JSON. Send the call again with an object of arguments.",
+            )
+        entry = self._catalogue.get(call["name"])
+        if entry is None:
+            known = ", ".join(sorted(context.allowed_tools)) or "none"
+            raise Refusal("tool_unknown", f"There is no tool {call['name']!r}. Available: {known}.")
+        if entry.name not in context.allowed_tools:
+            raise Refusal("tool_denied", f"Not run: the policy of this channel does not allow {entry.name}.")
+        if context.requester.restricted:
+            raise Refusal(
+                "tool_denied", "Not run: guests and people of other workspaces may not use tools in this workspace."
+            )
+        if entry.effect == "change":
+            raise Refusal(
+                "tool_denied",
+                f"Not run: {entry.name} changes something and needs a person's approval, and this installation "
+                "has no approvers. Tell the user what you would have done.",
+            )
+        return entry
+
+    async def _run(
+        self,
+        entry: CatalogueEntry,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+        context: TurnContext,
+    ) -> tuple[str, bool]:
+        call_id = str(request.tool_call["id"])
+        if entry.effect != "read":
+            known = await self._intend(context, call_id, entry.name)
+            if known is not None:
+                return _recall(known)
+        else:
+            await context.members.refresh(context.viewer.team_id, context.viewer.requester_id)
+        content, ok, happened = await self._execute(entry, request, handler, context)
+        if entry.effect != "read":
+            async with self._database.connection() as conn:
+                if ok:
+                    await effects.settle(conn, context.turn_id, call_id, self._redactor.clean(content))
+                elif not happened:
+                    await effects.withdraw(conn, context.turn_id, call_id)
+        return content, ok
+
+    async def _execute(
+        self,
+        entry: CatalogueEntry,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+        context: TurnContext,
+    ) -> tuple[str, bool, bool]:
+        """The result's text, whether it is a success, and whether anything may have happened."""
+        left = max(1.0, context.deadline - asyncio.get_running_loop().time())
+        seconds = min(self._tool_seconds, left)
+        try:
+            async with asyncio.timeout(seconds):
+                result = await handler(request)
+        except (GraphBubbleUp, LeaseLost):
+            raise
+        except ToolInvocationError as error:
+            return str(error), False, False
+        except ToolException as error:
+            return str(error), False, False
+        except TimeoutError:
+            return f"{entry.name} did not finish within {seconds:.0f} s.", False, True
+        except StorageError:
+            raise
+        except Exception as error:
+            log.exception("tool failed", tool=entry.name, turn_id=str(context.turn_id))
+            return f"{entry.name} failed ({type(error).__name__}). The operators can see the details.", False, True
+        if not isinstance(result, ToolMessage):
+            return f"{entry.name} returned a {type(result).__name__}, which is not allowed.", False, True
+        return result.text, result.status != "error", True
+
+    async def _intend(self, context: TurnContext, call_id: str, tool: str) -> Effect | None:
+        async with self._database.connection() as conn:
+            return await effects.intend(conn, context.lease, context.turn_id, call_id, tool)
+
+    def _cap(self, content: str) -> str:
+        raw = content.encode("utf-8", "replace")
+        if len(raw) <= self._result_bytes:
+            return content
+        kept = raw[: self._result_bytes].decode("utf-8", "ignore")
+        return f"{kept}\n[cut: the result had {len(raw):,} bytes; ask for less, such as a narrower window]"
+
+    async def _audit(self, context: TurnContext, call: ToolCall, action: str) -> None:
+        details = {
+            "tool": call["name"][:100],
+            "turn_id": str(context.turn_id),
+            "channel_id": context.viewer.asked_in,
+            "arguments_sha256": digest(call["args"]),
+        }
+        async with self._database.connection() as conn:
+            await audit.record(conn, who=context.requester.user_id, action=action, details=details)
+
+
+def digest(args: dict[str, Any]) -> str:
+    """SHA-256 of a call's arguments in canonical JSON."""
+    return hashlib.sha256(json.dumps(args, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _position(state: Any, call_id: str) -> int:
+    """How many tool calls of this turn stand before this one."""
+    ids = [
+        str(call["id"])
+        for message in state.get("messages", [])
+        if isinstance(message, AIMessage)
+        for call in message.tool_calls
+    ]
+    return ids.index(call_id) if call_id in ids else len(ids)
+
+
+def _recall(known: Effect) -> tuple[str, bool]:
+    if known.state == "done":
+        return known.result or "", True
+    return (
+        "Unknown outcome: an earlier attempt at this very call was cut off, so it may or may not have happened. "
+        "It was not run again. Tell the user so that a person can check.",
+        False,
+    )

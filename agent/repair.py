@@ -1,0 +1,67 @@
+"""Makes the messages of a turn such that the next model call accepts them.
+
+Models send tool calls with broken JSON, without ids, or with one id twice; runs are cut off between a call
+and its result. Chat APIs refuse such histories, for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
+
+MALFORMED = "__malformed__"
+CANCELLED = "Cancelled: the run ended before this call had a result."
+
+
+def well_formed(answer: AIMessage, taken: Iterable[str]) -> AIMessage:
+    """An answer whose tool calls all have ids of their own; broken ones are marked for the gate to refuse.
+
+    Args:
+        answer: as the model sent it.
+        taken: ids of earlier calls in this turn.
+    """
+    if not answer.tool_calls and not answer.invalid_tool_calls:
+        return answer
+    ids = set(taken)
+    calls: list[ToolCall] = []
+    broken = [
+        ToolCall(name=call["name"] or "unknown", args={MALFORMED: (call["args"] or "")[:200]}, id=call["id"])
+        for call in answer.invalid_tool_calls
+    ]
+    for call in [*answer.tool_calls, *broken]:
+        call_id = call["id"] if call["id"] and call["id"] not in ids else f"call_{uuid4().hex[:24]}"
+        ids.add(call_id)
+        calls.append(ToolCall(name=call["name"], args=call["args"], id=call_id, type="tool_call"))
+    # The provider's raw copy of the calls would be sent back instead of the repaired ones.
+    extra = {key: value for key, value in answer.additional_kwargs.items() if key != "tool_calls"}
+    content = answer.content if isinstance(answer.content, str) else answer.text
+    return answer.model_copy(
+        update={"tool_calls": calls, "invalid_tool_calls": [], "additional_kwargs": extra, "content": content}
+    )
+
+
+def complete(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+    """The messages with a result for every tool call, and without results that answer none."""
+    pending: dict[str, str] = {}
+    whole: list[AnyMessage] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if pending.pop(message.tool_call_id, None) is None:
+                continue
+        else:
+            whole.extend(_cancel(pending))
+            if isinstance(message, AIMessage):
+                pending = {str(call["id"]): call["name"] for call in message.tool_calls}
+        whole.append(message)
+    whole.extend(_cancel(pending))
+    return whole
+
+
+def _cancel(pending: dict[str, str]) -> list[ToolMessage]:
+    results = [
+        ToolMessage(CANCELLED, name=name, tool_call_id=call_id, status="error") for call_id, name in pending.items()
+    ]
+    pending.clear()
+    return results

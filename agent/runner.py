@@ -1,0 +1,239 @@
+"""The only door to the agent: jobs, command line and tests all call ``Runner.answer``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, message_to_dict
+from langchain_core.runnables import RunnableConfig
+
+import prompts
+from agent.checkpoints import LEASE, FencedSaver
+from agent.context import Members, Reply, Requester, TurnContext
+from agent.errors import ModelError, ModelUnavailable
+from agent.gate import Gate
+from agent.graph import build_graph
+from agent.history import History, load_history
+from agent.middleware import NO_ANSWER, ModelCalls
+from agent.redaction import Redactor
+from agent.repair import complete
+from agent.retries import ModelCaller
+from storage import conversations, turns
+from storage.access import Viewer
+from storage.db import Database
+from storage.leases import Lease
+from storage.messages import StoredMessage
+from storage.turns import Turn
+from tools.registry import CatalogueEntry
+
+log = structlog.get_logger()
+RECURSION_LIMIT = 60
+GRACE_SECONDS = 150.0  # past the turn's time: for the call that is in flight and the last one, without tools
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one turn may use; seconds, bytes and approximate tokens."""
+
+    model_calls: int = 25
+    tool_calls: int = 40
+    turn_seconds: float = 600.0
+    tool_seconds: float = 60.0
+    result_bytes: int = 65536
+    history_tokens: int = 16000
+    keep_turns: int = 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """A turn to answer, with all that the agent needs to know around it.
+
+    ``thread`` holds the Slack thread's messages before the question, oldest first; those that the
+    conversation has not seen yet are put in front of it.
+    """
+
+    turn: Turn
+    lease: Lease
+    requester: Requester
+    channel_label: str
+    workspace_url: str
+    allowed_tools: frozenset[str]
+    thread: Sequence[StoredMessage] = field(default=())
+
+
+class Runner:
+    """Answers questions with one graph."""
+
+    def __init__(
+        self,
+        database: Database,
+        model: BaseChatModel,
+        catalogue: list[CatalogueEntry],
+        *,
+        caller: ModelCaller,
+        limits: Limits,
+        redactor: Redactor,
+    ) -> None:
+        self._database = database
+        self._model = model
+        self._caller = caller
+        self._limits = limits
+        self._redactor = redactor
+        self.catalogue = catalogue
+        self.graph = build_graph(
+            model,
+            catalogue,
+            model_calls=ModelCalls(caller, max_model_calls=limits.model_calls, max_tool_calls=limits.tool_calls),
+            gate=Gate(
+                catalogue,
+                database,
+                redactor=redactor,
+                max_calls=limits.tool_calls,
+                tool_seconds=limits.tool_seconds,
+                result_bytes=limits.result_bytes,
+            ),
+            checkpointer=FencedSaver(database),
+        )
+
+    @property
+    def model_name(self) -> str:
+        """The model that answers."""
+        return self._caller.model
+
+    async def answer(self, question: Question, reply: Reply, members: Members) -> str:
+        """Answer a turn and record the outcome: conversation, turn and what is to be posted, in one transaction.
+
+        A turn that was begun before resumes at its last checkpoint.
+
+        Raises:
+            LeaseLost: another worker took the thread; nothing was recorded.
+            Exception: anything unforeseen; the turn can be tried again.
+        """
+        reply.started()
+        context = self._context(question, reply, members)
+        history = await self._history(question, context)
+        context = self._context(question, reply, members, history)
+        try:
+            messages = await self._run(question, context, history)
+        except ModelError as error:
+            await self._record(question, reply, [], str(error), history, error=f"{type(error).__name__}: {error}")
+            return str(error)
+        text = self._redactor.clean(_final_text(messages))
+        await self._record(question, reply, messages, text, history)
+        return text
+
+    async def greet(self, question: Question, reply: Reply, greeting: str) -> None:
+        """Answer a turn without a question, and without the model."""
+        await self._record(question, reply, [], greeting, None)
+
+    async def fail(self, question: Question, reply: Reply, *, notice: str, error: str) -> None:
+        """Give a turn up and tell the user so."""
+        await self._record(question, reply, [], notice, None, error=error)
+
+    async def _run(self, question: Question, context: TurnContext, history: History) -> list[AnyMessage]:
+        turn = question.turn
+        config: RunnableConfig = {
+            "configurable": {"thread_id": f"{turn.thread_key}#{turn.turn_id}", LEASE: question.lease},
+            # With the turn's id as run id the same call starts, resumes or, once ended, does nothing.
+            "metadata": {"run_id": str(turn.turn_id)},
+            "recursion_limit": max(RECURSION_LIMIT, 2 * self._limits.model_calls + 10),
+        }
+        asked = HumanMessage(_with_thread(question, history.seen_upto_ts), id=str(turn.turn_id))
+        remaining = context.deadline - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(remaining, 0) + GRACE_SECONDS):
+                state = await self.graph.ainvoke({"messages": [asked]}, config, context=context, durability="sync")
+        except TimeoutError as error:
+            raise ModelUnavailable(
+                f"I gave up after {self._limits.turn_seconds / 60:.0f} minutes without an answer. Please ask again."
+            ) from error
+        return complete(state["messages"])
+
+    async def _history(self, question: Question, context: TurnContext) -> History:
+        async def summarise(summary: str, transcript: str) -> str:
+            prompt = HumanMessage(prompts.render("summary", summary=summary or "(none)", messages=transcript))
+
+            async def ask() -> AIMessage:
+                answer = await self._model.ainvoke([prompt])
+                return answer if isinstance(answer, AIMessage) else AIMessage(answer.text)
+
+            answer = await self._caller.call(ask, context=context, module="compaction", messages=[prompt])
+            return self._redactor.clean(answer.text)
+
+        return await load_history(
+            self._database,
+            question.lease,
+            budget=self._limits.history_tokens,
+            keep_turns=self._limits.keep_turns,
+            summarise=summarise,
+        )
+
+    def _context(
+        self, question: Question, reply: Reply, members: Members, history: History | None = None
+    ) -> TurnContext:
+        turn, requester = question.turn, question.requester
+        now = datetime.now(UTC)
+        spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
+        return TurnContext(
+            turn_id=turn.turn_id,
+            viewer=Viewer(turn.team_id, turn.requester_id, turn.channel_id),
+            thread_ts=turn.thread_ts,
+            database=self._database,
+            now=now,
+            workspace_url=question.workspace_url,
+            requester=requester,
+            lease=question.lease,
+            reply=reply,
+            members=members,
+            allowed_tools=question.allowed_tools,
+            system_prompt=prompts.render(
+                "system",
+                channel=question.channel_label,
+                requester=requester.name,
+                now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            ),
+            deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
+            history=history.messages if history else (),
+        )
+
+    async def _record(
+        self,
+        question: Question,
+        reply: Reply,
+        messages: list[AnyMessage],
+        text: str,
+        history: History | None,
+        error: str | None = None,
+    ) -> None:
+        turn = question.turn
+        async with self._database.connection() as conn, conn.transaction():
+            if messages:
+                seen = max([turn.message_ts or "0", history.seen_upto_ts if history else "0"], key=float)
+                await conversations.append(
+                    conn, question.lease, turn.turn_id, [message_to_dict(m) for m in messages], seen_upto_ts=seen
+                )
+            await turns.finish(conn, question.lease, turn.turn_id, answer=text, error=error)
+            await reply.record(conn, text)
+
+
+def _with_thread(question: Question, seen_upto_ts: str) -> str:
+    """The question, after those messages of its Slack thread that the conversation has not seen."""
+    unseen = [m for m in question.thread if float(m.ts) > float(seen_upto_ts) and m.ts != question.turn.message_ts]
+    if not unseen:
+        return question.turn.question
+    lines = [f"[{m.posted_at.strftime('%Y-%m-%dT%H:%M:%SZ')}] {m.author}: {_one_line(m.text)}" for m in unseen]
+    return "Earlier in this thread:\n" + "\n".join(lines) + "\n\n" + question.turn.question
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:1500]
+
+
+def _final_text(messages: list[AnyMessage]) -> str:
+    last = messages[-1] if messages else None
+    return last.text.strip() if isinstance(last, AIMessage) and last.text.strip() else NO_ANSWER

@@ -1,0 +1,194 @@
+"""From a turn's row to its answer in Slack: what the jobs call."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from agent.context import Requester
+from agent.runner import Question, Runner
+from ratchet.jobs import queue
+from ratchet.policies import Policies
+from slack_app.backfill import Backfill
+from slack_app.directory import Directory
+from slack_app.inbox import Enqueue, Identity
+from slack_app.outbox import Outbox
+from slack_app.stream import SlackReply
+from storage import channels, leases, messages, posts, turns
+from storage.access import Viewer
+from storage.channels import Channel
+from storage.db import Database
+from storage.leases import Lease, LeaseLost
+from storage.turns import Turn
+from tools.hits import channel_label
+
+log = structlog.get_logger()
+THREAD_MESSAGES = 200
+GREETING = (
+    "Hello! Ask me about this workspace, in a sentence. For example:\n\n"
+    "- which alerts fired most in #ops-alerts this week?\n"
+    "- how did we fix this last time?\n"
+    "- what is going on with payments right now?"
+)
+GAVE_UP = (
+    "I am sorry: something went wrong on my side {attempts} times, so I stopped working on this. "
+    "The operators can see the details in my log. Please ask again."
+)
+
+
+class Answering:
+    """Everything that answering one turn needs."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        runner: Runner,
+        client: AsyncWebClient,
+        identity: Identity,
+        outbox: Outbox,
+        directory: Directory,
+        backfill: Backfill,
+        policies: Policies,
+        enqueue: Enqueue,
+        attempts: int,
+    ) -> None:
+        self._database = database
+        self._runner = runner
+        self._client = client
+        self._identity = identity
+        self._outbox = outbox
+        self._directory = directory
+        self._backfill = backfill
+        self._policies = policies
+        self._enqueue = enqueue
+        self._attempts = attempts
+
+    async def answer(self, turn_id: UUID) -> str | None:
+        """Answer a turn, once, and deliver the answer, once; returns the error of a turn that was given up.
+
+        Raises:
+            LeaseLost: another worker has the thread.
+            PostUnsettled: Slack did not take the answer yet.
+            Exception: anything unforeseen, to be tried again.
+        """
+        turn, lease = await self._begin(turn_id)
+        if turn is None:
+            return None
+        gave_up: str | None = None
+        if not turn.is_over:
+            gave_up = await self._work(turn, lease)
+        await self._outbox.deliver(turn_id, lease)
+        return gave_up
+
+    async def ask(self, turn_id: UUID) -> None:
+        """Post a slash command's question and enqueue its answer in the thread below it."""
+        turn, lease = await self._begin(turn_id)
+        if turn is None or turn.thread_ts:
+            return
+        async with self._database.connection() as conn:
+            post_id = await posts.insert(
+                conn,
+                turn_id=turn_id,
+                part=0,
+                channel_id=turn.channel_id,
+                thread_ts=None,
+                text=f"<@{turn.requester_id}> asked: {turn.question}",
+                module="command",
+            )
+        await self._outbox.deliver(turn_id, lease)
+        async with self._database.connection() as conn, conn.transaction():
+            await leases.hold(conn, lease)
+            post = await posts.get(conn, post_id)
+            if post is None or post.ts is None:
+                log.error("a command's question cannot be posted", turn_id=str(turn_id))
+                await turns.finish(conn, lease, turn_id, answer="", error="the question could not be posted")
+                return
+            await turns.set_thread(conn, turn_id, post.ts)
+            key = turns.thread_key(turn.team_id, turn.channel_id, post.ts)
+            await self._enqueue(conn, "answer", lock=key, turn_id=str(turn_id))
+
+    async def wait_until_ended(self, job_id: int | None) -> None:
+        """Wait until another worker has ended a job that was taken from this one."""
+        await queue.wait_until_ended(self._database, job_id)
+
+    async def _begin(self, turn_id: UUID) -> tuple[Turn | None, Lease]:
+        async with self._database.connection() as conn:
+            turn = await turns.begin(conn, turn_id)
+            if turn is None:
+                log.error("no such turn", turn_id=str(turn_id))
+                return None, Lease("", 0)
+            return turn, await leases.take(conn, turn.thread_key)
+
+    async def _work(self, turn: Turn, lease: Lease) -> str | None:
+        reply = SlackReply(self._client, turn, model=self._runner.model_name)
+        question = await self._question(turn, lease)
+        try:
+            if turn.attempts > self._attempts:
+                error = f"the turn ended its worker {self._attempts} times"
+                await self._runner.fail(question, reply, notice=GAVE_UP.format(attempts=self._attempts), error=error)
+                return error
+            if not turn.question:
+                await self._runner.greet(question, reply, GREETING)
+            else:
+                await self._runner.answer(question, reply, self._directory)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            log.exception("turn failed", turn_id=str(turn.turn_id), attempt=turn.attempts)
+            if turn.attempts < self._attempts:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            await self._runner.fail(question, reply, notice=GAVE_UP.format(attempts=turn.attempts), error=reason)
+            return reason
+        finally:
+            await reply.close()
+        return None
+
+    async def _question(self, turn: Turn, lease: Lease) -> Question:
+        user = await self._directory.user(turn.team_id, turn.requester_id)
+        channel = await self._channel(turn)
+        name = channel.name if channel else ""
+        guests = self._policies.allows_guests(turn.channel_id, name)
+        return Question(
+            turn=turn,
+            lease=lease,
+            requester=Requester(user.user_id, user.name, restricted=(user.is_guest or user.is_stranger) and not guests),
+            channel_label=channel_label(channel.name, channel.kind) if channel else turn.channel_id,
+            workspace_url=self._identity.workspace_url,
+            allowed_tools=self._policies.allowed_tools(turn.channel_id, name),
+            thread=await self._thread(turn),
+        )
+
+    async def _channel(self, turn: Turn) -> Channel | None:
+        async with self._database.connection() as conn:
+            channel = await channels.get(conn, turn.team_id, turn.channel_id)
+        if channel and (channel.name or channel.kind == "im"):
+            return channel
+        try:
+            await self._directory.load_channel(turn.channel_id)
+        except Exception as error:  # the answer does not depend on the channel's name
+            log.warning("channel not loaded", channel_id=turn.channel_id, error=str(error))
+        async with self._database.connection() as conn:
+            return await channels.get(conn, turn.team_id, turn.channel_id)
+
+    async def _thread(self, turn: Turn) -> list[messages.StoredMessage]:
+        """What was said in the thread before the question, even if Ratchet was not there."""
+        if turn.thread_ts is None or turn.thread_ts == turn.message_ts:
+            return []
+        viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id)
+        await self._directory.refresh(turn.team_id, turn.requester_id)
+        async with self._database.connection() as conn:
+            parent = await messages.exists(conn, turn.team_id, turn.channel_id, turn.thread_ts)
+        if not parent:
+            try:
+                await self._backfill.thread(turn.channel_id, turn.thread_ts)
+            except Exception as error:  # without its beginning the thread can still be answered
+                log.warning("thread not read", channel_id=turn.channel_id, error=str(error))
+        async with self._database.connection() as conn:
+            found = await messages.read_thread(
+                conn, viewer, turn.channel_id, turn.thread_ts, limit=THREAD_MESSAGES, before_ts=turn.message_ts
+            )
+        return [message for message in found if message.user_id != self._identity.bot_user_id]

@@ -1,0 +1,242 @@
+"""The composition root: opens every long-lived object in order, and closes them in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import procrastinate
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from agent.checkpoints import require_strict_msgpack
+from agent.models import (
+    ModelChoice,
+    build_chat_model,
+    check_model,
+    ensure_ollama_model,
+    is_ollama_reachable,
+)
+from agent.redaction import Redactor
+from agent.retries import ModelCaller, Price
+from agent.runner import Limits, Runner
+from ratchet.answering import Answering
+from ratchet.jobs.queue import Enqueuer, open_queue
+from ratchet.policies import Policies, Rule
+from ratchet.settings import Policy, Settings, SettingsError
+from slack_app.app import build_app, build_client, identify
+from slack_app.backfill import Backfill
+from slack_app.directory import Directory
+from slack_app.inbox import Identity, Inbox
+from slack_app.outbox import Outbox
+from storage.db import Database, open_database
+from storage.embedded import open_embedded
+from storage.migrate import check_schema, migrate
+from tools.registry import load_catalogue
+
+log = structlog.get_logger()
+BACKFILL_MESSAGES = 1000
+BACKFILL_MESSAGES_DEV = 10
+PullProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class SlackServices:
+    """What talks to Slack."""
+
+    client: AsyncWebClient
+    identity: Identity
+    app: AsyncApp
+    inbox: Inbox
+    outbox: Outbox
+    directory: Directory
+    backfill: Backfill
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a process runs on."""
+
+    settings: Settings
+    database: Database
+    queue: procrastinate.App
+    runner: Runner
+    policies: Policies
+    model: ModelChoice
+    enqueue: Enqueuer
+    slack: SlackServices
+    answering: Answering
+
+    def job_context(self) -> dict[str, Any]:
+        """What the queue's tasks are given."""
+        return {
+            "answering": self.answering,
+            "backfill": self.slack.backfill,
+            "backfill_limit": BACKFILL_MESSAGES_DEV if self.settings.dev_mode else BACKFILL_MESSAGES,
+            "database": self.database,
+            "checkpoint_days": self.settings.agent.checkpoint_days,
+        }
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings, *, prepare: bool | None = None) -> AsyncIterator[Database]:
+    """Open the configured database, or the embedded one.
+
+    Args:
+        settings: where it is.
+        prepare: migrate it (True) or insist that it is migrated (False); default: migrate the embedded one.
+
+    Raises:
+        StorageError: it cannot be reached, or its schema does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url
+        embedded = url is None
+        if url is None:
+            url = await stack.enter_async_context(
+                open_embedded(settings.data_dir / "postgres", name=settings.database.name)
+            )
+        database = await stack.enter_async_context(open_database(url, max_size=settings.database.pool_size))
+        if embedded if prepare is None else prepare:
+            await migrate(database)
+        else:
+            await check_schema(database)
+        yield database
+
+
+async def choose_model(settings: Settings) -> ModelChoice:
+    """Which model answers: as configured, else OpenAI when a key or URL is set, else a reachable Ollama.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    provider = settings.model.provider
+    openai, ollama = settings.openai, settings.ollama
+    if provider == "auto":
+        if openai.api_key or openai.url:
+            provider = "openai"
+        elif await is_ollama_reachable(ollama.host):
+            provider = "ollama"
+        else:
+            raise SettingsError(
+                "no model: set OPENAI_API_KEY, or RATCHET_OPENAI_URL for a compatible server, "
+                f"or start Ollama at {ollama.host} (OLLAMA_HOST)"
+            )
+    seconds = settings.model.timeout_seconds
+    if provider == "openai":
+        key = openai.api_key.get_secret_value() if openai.api_key else None
+        return ModelChoice("openai", openai.model, openai.url, key, seconds)
+    return ModelChoice("ollama", ollama.model, ollama.host, None, seconds)
+
+
+async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
+    """Make sure that the model can answer: pull it where it is missing, and ask its server.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    if choice.provider == "ollama" and choice.url:
+        await ensure_ollama_model(choice.url, choice.model, progress)
+    await check_model(choice)
+
+
+def build_runner(settings: Settings, database: Database, choice: ModelChoice) -> Runner:
+    """The agent on a database and a model.
+
+    Raises:
+        CatalogueError: a tool does not fit.
+    """
+    redactor = Redactor(settings.secrets())
+    limits = settings.agent
+    return Runner(
+        database,
+        build_chat_model(choice),
+        load_catalogue(),
+        caller=ModelCaller(
+            database,
+            model=choice.model,
+            tries=settings.model.tries,
+            prices={name: Price(price.input, price.output) for name, price in settings.model.prices.items()},
+            redactor=redactor,
+        ),
+        limits=Limits(
+            model_calls=limits.model_calls,
+            tool_calls=limits.tool_calls,
+            turn_seconds=limits.turn_seconds,
+            tool_seconds=limits.tool_seconds,
+            result_bytes=limits.tool_result_bytes,
+            history_tokens=limits.history_tokens,
+            keep_turns=limits.keep_turns,
+        ),
+        redactor=redactor,
+    )
+
+
+def build_policies(settings: Settings, runner: Runner) -> Policies:
+    """The configured policies over the catalogue.
+
+    Raises:
+        PolicyError: one names a tool that does not exist.
+    """
+
+    def rule(policy: Policy) -> Rule:
+        return Rule(tuple(policy.tools), policy.allow_guests)
+
+    channels = {name: rule(policy) for name, policy in settings.policies.channels.items()}
+    return Policies(rule(settings.policies.default), channels, runner.catalogue)
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, choice: ModelChoice, *, prepare: bool | None = None
+) -> AsyncIterator[Services]:
+    """Open database, queue, agent and Slack.
+
+    Raises:
+        SettingsError, StorageError, SlackError, CatalogueError, PolicyError: what is wrong, in one line.
+    """
+    require_strict_msgpack()
+    if settings.slack.bot_token is None:
+        raise SettingsError("no Slack bot token: set RATCHET_SLACK_BOT_TOKEN (xoxb-…)")
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_storage(settings, prepare=prepare))
+        queue = await stack.enter_async_context(open_queue(database))
+        runner = build_runner(settings, database, choice)
+        policies = build_policies(settings, runner)
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
+        client = build_client(settings.slack.bot_token.get_secret_value(), settings.slack.api_url, session)
+        identity = await identify(client)
+        enqueue = Enqueuer(queue)
+        inbox = Inbox(database, identity, enqueue)
+        directory = Directory(client, database, identity)
+        backfill = Backfill(client, database, identity, inbox, directory)
+        dev_channel = settings.slack.dev_channel if settings.dev_mode else None
+        outbox = Outbox(client, database, dev_channel=dev_channel)
+        secret = settings.slack.signing_secret
+        app = build_app(client, secret.get_secret_value() if secret else None, inbox)
+        yield Services(
+            settings=settings,
+            database=database,
+            queue=queue,
+            runner=runner,
+            policies=policies,
+            model=choice,
+            enqueue=enqueue,
+            slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill),
+            answering=Answering(
+                database,
+                runner=runner,
+                client=client,
+                identity=identity,
+                outbox=outbox,
+                directory=directory,
+                backfill=backfill,
+                policies=policies,
+                enqueue=enqueue,
+                attempts=settings.jobs.attempts,
+            ),
+        )

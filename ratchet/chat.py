@@ -1,0 +1,118 @@
+"""Talks to the agent in a terminal, without Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from agent.context import Requester
+from agent.runner import Question, Runner
+from ratchet.bootstrap import build_policies, build_runner, choose_model, open_storage, prepare_model
+from ratchet.policies import Policies
+from ratchet.progress import pull_progress
+from ratchet.settings import Settings
+from storage import db, leases, turns
+from storage.db import Connection, Database
+
+LOCAL_USER = "local"
+LOCAL_CHANNEL = "terminal"
+
+
+class TerminalReply:
+    """Implements ``agent.context.Reply`` and ``agent.context.Members`` for a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def started(self) -> None:
+        """Nothing to show: the prompt is gone."""
+
+    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
+        """Show the call."""
+        shown = ", ".join(f"{key}={value!r}" for key, value in args.items() if value not in (None, ""))
+        self._console.print(f"  … {name}({shown})", style="dim", markup=False, highlight=False)
+
+    def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
+        """Show a failure; success shows in the answer."""
+        if not ok:
+            self._console.print(f"  ✗ {name}: {note}", style="red", markup=False, highlight=False)
+
+    async def record(self, conn: Connection, text: str) -> None:
+        """Nothing to post."""
+
+    async def refresh(self, team_id: str, user_id: str) -> None:
+        """Nobody is known here, so nothing private is seen."""
+
+
+async def run_chat(settings: Settings, question: str) -> None:
+    """Answer one question, or talk until an empty line or end of file.
+
+    Raises:
+        SettingsError, StorageError, ModelError: what is wrong, in one line.
+    """
+    console = Console()
+    choice = await choose_model(settings)
+    with pull_progress() as progress:
+        await prepare_model(choice, progress)
+    async with open_storage(settings) as database:
+        runner = build_runner(settings, database, choice)
+        policies = build_policies(settings, runner)
+        team_id = await _team(database)
+        thread_ts = f"{time.time():.6f}"
+        if question:
+            await _ask(console, database, runner, policies, team_id, thread_ts, question)
+            return
+        console.print(f"Ratchet with {choice}. An empty line ends.", style="dim", markup=False)
+        while line := (await asyncio.to_thread(_read)).strip():
+            await _ask(console, database, runner, policies, team_id, thread_ts, line)
+
+
+async def _ask(
+    console: Console, database: Database, runner: Runner, policies: Policies, team_id: str, thread_ts: str, text: str
+) -> None:
+    turn_id = uuid4()
+    async with database.connection() as conn:
+        await turns.insert(
+            conn,
+            turn_id=turn_id,
+            team_id=team_id,
+            channel_id=LOCAL_CHANNEL,
+            thread_ts=thread_ts,
+            message_ts=f"{time.time():.6f}",
+            requester_id=LOCAL_USER,
+            source="chat",
+            question=text,
+        )
+        turn = await turns.begin(conn, turn_id)
+        if turn is None:
+            raise db.StorageError("the question could not be stored")
+        lease = await leases.take(conn, turn.thread_key)
+    reply = TerminalReply(console)
+    asked = Question(
+        turn=turn,
+        lease=lease,
+        requester=Requester(LOCAL_USER, "an operator at a terminal"),
+        channel_label="a terminal",
+        workspace_url="",
+        allowed_tools=policies.allowed_tools(LOCAL_CHANNEL, LOCAL_CHANNEL),
+    )
+    answer = await runner.answer(asked, reply, reply)
+    console.print(Markdown(answer, hyperlinks=False) if console.is_terminal else answer, markup=False)
+
+
+async def _team(database: Database) -> str:
+    async with database.connection() as conn:
+        return str(await db.fetch_value(conn, "select team_id from channels order by created_at limit 1") or "local")
+
+
+def _read() -> str:
+    try:
+        return input("> ")
+    except EOFError:
+        return ""

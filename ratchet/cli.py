@@ -1,0 +1,222 @@
+"""The command line. Heavy imports wait until a command needs them: ``ratchet --help`` stays fast."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Read when langgraph is imported: without it a poisoned checkpoint row could run code.
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+
+app = typer.Typer(
+    name="ratchet",
+    help="An operations agent for Slack. `ratchet settings` lists every setting.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+class Part(StrEnum):
+    """What one process can be limited to."""
+
+    slack = "slack"
+    worker = "worker"
+    web = "web"
+
+
+@app.command()
+def serve(
+    only: Annotated[list[Part] | None, typer.Option(help="Run only this part; may be given several times.")] = None,
+) -> None:
+    """Run Ratchet: Slack, workers and web in one process."""
+    from ratchet.bootstrap import choose_model, open_services, prepare_model
+    from ratchet.serve import PARTS
+    from ratchet.serve import serve as run_server
+
+    settings = _settings()
+    for name in _unused(settings):
+        typer.echo(f"note: {name} is set, but this version does not use it yet", err=True)
+
+    async def run() -> None:
+        choice = await choose_model(settings)
+        with _pull_progress() as progress:
+            await prepare_model(choice, progress)
+        async with open_services(settings, choice) as services:
+            await run_server(services, frozenset(part.value for part in only) if only else PARTS)
+
+    _run(run())
+
+
+@app.command()
+def chat(
+    question: Annotated[str, typer.Argument(help="Ask once; without it, talk.")] = "",
+) -> None:
+    """Talk to the agent in this terminal, without Slack. It sees what public channels hold."""
+    from ratchet.chat import run_chat
+
+    _run(run_chat(_settings(quiet=True), question))
+
+
+@app.command()
+def demo(
+    ask: Annotated[str, typer.Option(help="Ask once, print the thread and leave.")] = "",
+    data: Annotated[
+        Path | None, typer.Option("--import", help="Load messages from this folder instead of our own.")
+    ] = None,
+) -> None:
+    """Start a whole workspace on this machine and talk to Ratchet in it."""
+    from ratchet.demo import run_demo
+
+    raise typer.Exit(_run(run_demo(_settings(quiet=True), ask=ask, data=data)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the schema that this version needs."""
+    from ratchet.bootstrap import open_storage
+    from storage.migrate import migrate as apply
+
+    settings = _settings()
+
+    async def run() -> list[str]:
+        if settings.database_url is None:
+            async with open_storage(settings):
+                return []
+        from storage.db import open_database
+
+        async with open_database(settings.database_url, min_size=1, max_size=4) as database:
+            return await apply(database)
+
+    applied = _run(run())
+    typer.echo(f"applied: {', '.join(applied)}" if applied else "the database is up to date")
+
+
+@app.command()
+def doctor() -> None:
+    """Check the database, Slack, the model and the tools, and say what is wrong."""
+    from ratchet.health import examine
+
+    settings = _settings(quiet=True)
+
+    async def run() -> bool:
+        good = True
+        async for check in examine(settings):
+            typer.echo(f"{'OK  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}")
+            good = good and check.ok
+        return good
+
+    raise typer.Exit(0 if _run(run()) else 1)
+
+
+@app.command()
+def tools() -> None:
+    """List every tool with its source, effect, arguments and whether the default policy allows it."""
+    from ratchet.policies import Policies, Rule
+    from tools.registry import load_catalogue
+
+    settings = _settings()
+
+    async def run() -> None:
+        catalogue = load_catalogue()
+        policies = settings.policies
+        rules = {name: Rule(tuple(policy.tools)) for name, policy in policies.channels.items()}
+        resolved = Policies(Rule(tuple(policies.default.tools)), rules, catalogue)
+        allowed = resolved.allowed_tools("", "")
+        for entry in catalogue:
+            schema: Any = entry.tool.tool_call_schema
+            properties = schema.model_json_schema().get("properties", {})
+            typer.echo(f"{entry.name}({', '.join(properties)})")
+            approval = "needs approval" if entry.effect == "change" else "no approval"
+            policy = "allowed" if entry.name in allowed else "not allowed by the default policy"
+            typer.echo(f"    {entry.source}, {entry.effect}, {approval}, {policy}")
+            typer.echo(f"    {entry.tool.description.splitlines()[0]}")
+
+    _run(run())
+
+
+@app.command()
+def settings() -> None:
+    """List every setting: its variable, its value now, its default and what it is for."""
+    from ratchet.settings import describe
+
+    current = _settings()
+    for line in describe(current):
+        typer.echo(line)
+
+
+def main() -> None:
+    """Entry point: known errors are one line and exit 1."""
+    try:
+        app()
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        typer.echo(f"error: {message}", err=True)
+        sys.exit(1)
+
+
+def _settings(*, quiet: bool = False) -> Any:
+    from ratchet.settings import load_settings
+
+    settings = load_settings()
+    from agent.redaction import Redactor
+    from ratchet.telemetry import configure_logging
+
+    level = "error" if quiet and settings.log_level in {"info", "warning"} else settings.log_level
+    configure_logging(
+        level=level, readable=settings.dev_mode or sys.stderr.isatty(), redactor=Redactor(settings.secrets())
+    )
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return None
+
+
+def _unused(settings: Any) -> list[str]:
+    """Settings that are accepted for what is to come, and set."""
+    given = {
+        "RATCHET_DOCUMENTATION": settings.documentation,
+        "RATCHET_CHANNEL_MONITOR_CONFIG_FILE": settings.channel_monitor_config_file,
+        "RATCHET_CLASSIFIER_INCIDENT_CLASSIFICATION_BINARY": settings.classifier.incident_classification_binary,
+    }
+    return [name for name, value in given.items() if value]
+
+
+def _explain(error: BaseException) -> str | None:
+    """The one line for an error that an operator can mend, or None."""
+    from agent.errors import AgentError
+    from ratchet.policies import PolicyError
+    from ratchet.settings import SettingsError
+    from slack_app.app import SlackError
+    from storage.db import StorageError
+    from tools.registry import CatalogueError
+
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, SettingsError | StorageError | SlackError | AgentError | CatalogueError | PolicyError):
+        return " ".join(str(error).split())
+    return None
+
+
+def _pull_progress() -> Any:
+    from ratchet.progress import pull_progress
+
+    return pull_progress()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Checks of what Ratchet depends on: for ``doctor``, one by one from the settings, and for ``/readyz``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from agent.models import check_model
+from ratchet.settings import Settings
+from slack_app.app import build_client, identify
+from slack_app.sockets import Sockets
+from storage import db
+
+if TYPE_CHECKING:
+    from ratchet.bootstrap import Services
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing, whether it works, and what there is to say about it."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def examine(settings: Settings) -> AsyncIterator[Check]:
+    """Check everything that ``serve`` needs, each independent of the others."""
+    for name, probe in (
+        ("database", _database),
+        ("Slack bot token", _bot_token),
+        ("Slack delivery", _delivery),
+        ("model", _model),
+        ("tools", _tools),
+    ):
+        yield await _run(name, lambda probe=probe: probe(settings))  # type: ignore[misc]
+
+
+async def check_services(services: Services, sockets: Sockets | None) -> list[Check]:
+    """Check a running process's dependencies, at once."""
+
+    async def database() -> str:
+        async with services.database.connection(timeout=2) as conn:
+            waiting = await db.fetch_value(conn, "select count(*) from procrastinate_jobs where status = 'todo'")
+            failed = await db.fetch_value(conn, "select count(*) from procrastinate_jobs where status = 'failed'")
+        return f"ok, {waiting} jobs waiting, {failed} failed"
+
+    async def slack() -> str:
+        await identify(services.slack.client)
+        if sockets is None:
+            return "ok"
+        connected = await sockets.connected()
+        if not connected:
+            raise ConnectionError("no Socket Mode connection")
+        return f"ok, {connected} connections, last event {sockets.seconds_since_event():.0f} s ago"
+
+    async def model() -> str:
+        await check_model(services.model)
+        return f"ok, {services.model}"
+
+    return list(await asyncio.gather(_run("database", database), _run("slack", slack), _run("model", model)))
+
+
+async def _run(name: str, probe: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        async with asyncio.timeout(15):
+            return Check(name, ok=True, detail=await probe())
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Check(name, ok=False, detail=reason)
+
+
+async def _database(settings: Settings) -> str:
+    from ratchet.bootstrap import open_storage
+
+    async with open_storage(settings) as database, database.connection() as conn:
+        version = await db.fetch_value(conn, "select current_setting('server_version')")
+        vector = await db.fetch_value(conn, "select default_version from pg_available_extensions where name = 'vector'")
+    place = db.redact_url(settings.database_url) if settings.database_url else f"embedded in {settings.data_dir}"
+    return f"PostgreSQL {version}, {place}, pgvector {vector or 'missing'}, migrated"
+
+
+async def _bot_token(settings: Settings) -> str:
+    if not settings.slack.bot_token:
+        raise ValueError("RATCHET_SLACK_BOT_TOKEN is not set")
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        client = build_client(settings.slack.bot_token.get_secret_value(), settings.slack.api_url, session)
+        identity = await identify(client)
+    return f"{identity.workspace_url} as {identity.bot_user_id}"
+
+
+async def _delivery(settings: Settings) -> str:
+    """Socket Mode with the app token, or HTTP with the signing secret; at least one."""
+    slack = settings.slack
+    ways = []
+    if slack.app_token:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            client = build_client(slack.app_token.get_secret_value(), slack.api_url, session)
+            try:
+                await client.apps_connections_open(app_token=slack.app_token.get_secret_value())
+            except SlackApiError as error:
+                raise ValueError(f"the app token is refused: {error.response.get('error')}") from None
+        ways.append("Socket Mode")
+    if slack.signing_secret:
+        ways.append(f"HTTP at {settings.http_addr}/slack/events")
+    if not ways:
+        raise ValueError("set RATCHET_SLACK_APP_TOKEN (Socket Mode) or RATCHET_SLACK_SIGNING_SECRET (HTTP)")
+    return " and ".join(ways)
+
+
+async def _model(settings: Settings) -> str:
+    from ratchet.bootstrap import choose_model
+
+    choice = await choose_model(settings)
+    await check_model(choice)
+    return str(choice)
+
+
+async def _tools(settings: Settings) -> str:
+    from ratchet.policies import Policies, Rule
+    from tools.registry import load_catalogue
+
+    catalogue = load_catalogue()
+    policies = settings.policies
+    rules = {name: Rule(tuple(policy.tools)) for name, policy in policies.channels.items()}
+    Policies(Rule(tuple(policies.default.tools)), rules, catalogue)
+    return ", ".join(entry.name for entry in catalogue)

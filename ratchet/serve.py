@@ -1,0 +1,120 @@
+"""Runs Ratchet: Slack, workers and web in one process, or some of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from ratchet.bootstrap import Services
+from ratchet.jobs import onboarding
+from ratchet.jobs.queue import run_workers
+from ratchet.settings import SettingsError
+from ratchet.web.app import create_app
+from slack_app.sockets import Sockets, open_sockets
+
+log = structlog.get_logger()
+PARTS = frozenset({"slack", "worker", "web"})
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: one place decides when the process stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIterator[FastAPI]:
+    """Run the given parts until the block ends; then take no more events, and let running jobs finish.
+
+    Raises:
+        SettingsError: a part lacks a setting.
+        SlackError: Socket Mode cannot be opened.
+    """
+    settings = services.settings
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        if "worker" in parts:
+            workers = asyncio.create_task(
+                run_workers(
+                    services.queue,
+                    services.job_context(),
+                    concurrency=settings.jobs.concurrency,
+                    heartbeat_seconds=settings.jobs.heartbeat_seconds,
+                    stalled_seconds=settings.jobs.stalled_seconds,
+                    drain_seconds=settings.jobs.drain_seconds,
+                    stop=stop,
+                )
+            )
+            stack.push_async_callback(_finish, workers, stop)
+        sockets: Sockets | None = None
+        if "slack" in parts:
+            token, secret = settings.slack.app_token, settings.slack.signing_secret
+            if token:
+                sockets = await stack.enter_async_context(
+                    open_sockets(services.slack.app, token.get_secret_value(), count=settings.slack.connections)
+                )
+            elif not secret:
+                raise SettingsError(
+                    "no way for events to reach Ratchet: set RATCHET_SLACK_APP_TOKEN (Socket Mode) "
+                    "or RATCHET_SLACK_SIGNING_SECRET (HTTP)"
+                )
+            await _catch_up(services)
+        app = create_app(services, sockets=sockets)
+        if "web" in parts:
+            await stack.enter_async_context(_serving(app, settings.http_addr))
+        yield app
+
+
+async def serve(services: Services, parts: frozenset[str] = PARTS) -> None:
+    """Run until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(services, parts):
+        log.info("ready", parts=sorted(parts), model=str(services.model), address=services.settings.http_addr)
+        await stop.wait()
+        log.info("stopping", drain_seconds=services.settings.jobs.drain_seconds)
+
+
+async def _finish(workers: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stop.set()
+    await workers
+
+
+async def _catch_up(services: Services) -> None:
+    """Learn who and what is in the workspace; channels that were never read are onboarded."""
+    slack = services.slack
+    await slack.directory.load_users()
+    await slack.directory.load_own_channels()
+    async with services.database.connection() as conn, conn.transaction():
+        await onboarding.enqueue_missing(conn, services.enqueue, slack.identity.team_id)
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, address: str) -> AsyncIterator[None]:
+    host, _, port = address.rpartition(":")
+    try:
+        listener = socket.create_server((host.strip("[]"), int(port)), backlog=1024, reuse_port=False)
+    except OSError as error:
+        raise SettingsError(
+            f"the web server cannot listen on {address}: {error.strerror} (RATCHET_HTTP_ADDR)"
+        ) from None
+    with listener:
+        server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task

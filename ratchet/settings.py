@@ -1,0 +1,381 @@
+"""The only reader of the environment, of ``.env`` and of ``configs/ratchet.yaml``.
+
+Order of precedence: environment, then ``.env``, then the YAML file, then the defaults below. A variable is
+named after its place in the file: ``jobs.concurrency`` is ``RATCHET_JOBS__CONCURRENCY``, or with a single
+underscore where that is unambiguous (``RATCHET_JOBS_CONCURRENCY``). Some also have the name that the field
+uses (``DATABASE_URL``, ``OPENAI_API_KEY``, …).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+PREFIX = "RATCHET_"
+CONFIG_FILE_VARIABLE = "RATCHET_CONFIG"
+DEFAULT_CONFIG_FILE = Path("configs/ratchet.yaml")
+
+
+class SettingsError(Exception):
+    """A setting is unknown, missing or wrong; the message is one line for the operator."""
+
+
+def _env(*names: str) -> dict[str, Any]:
+    return {"env": list(names)}
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatabaseSettings(Section):
+    """Where Postgres is. Without url and host an embedded server starts in the data folder."""
+
+    url: SecretStr | None = Field(None, description="connection URL", json_schema_extra=_env("DATABASE_URL"))
+    host: str | None = Field(None, description="server, when no url is given")
+    port: int = Field(5432, ge=1, le=65535, description="port of that server")
+    user: str = Field("ratchet", description="role on that server")
+    password: SecretStr | None = Field(
+        None, alias="pass", description="its password", json_schema_extra=_env("RATCHET_DATABASE_PASS")
+    )
+    name: str = Field("ratchet", description="database name, also of the embedded server")
+    disable_tls: bool = Field(False, description="connect to that server without TLS")
+    pool_size: int = Field(20, ge=4, le=200, description="most connections a process opens")
+
+
+class SlackSettings(Section):
+    """The Slack app. Socket Mode needs the app token, HTTP the signing secret."""
+
+    bot_token: SecretStr | None = Field(None, description="xoxb-…", json_schema_extra=_env("SLACK_BOT_TOKEN"))
+    app_token: SecretStr | None = Field(None, description="xapp-…", json_schema_extra=_env("SLACK_APP_TOKEN"))
+    signing_secret: SecretStr | None = Field(
+        None, description="verifies HTTP requests", json_schema_extra=_env("SLACK_SIGNING_SECRET")
+    )
+    api_url: str = Field(
+        "https://slack.com/api/", description="Web API to talk to", json_schema_extra=_env("SLACK_API_URL")
+    )
+    connections: int = Field(2, ge=1, le=10, description="Socket Mode connections of this process")
+    dev_channel: str | None = Field(
+        None,
+        description="in dev mode every post goes to this channel id",
+        json_schema_extra=_env("SLACK_DEV_CHANNEL"),
+    )
+
+    @field_validator("bot_token")
+    @classmethod
+    def _bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith("xoxb-"):
+            raise ValueError("a bot token begins with xoxb-")
+        return value
+
+    @field_validator("app_token")
+    @classmethod
+    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("an app-level token begins with xapp-")
+        return value
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value if value.endswith("/") else value + "/"
+
+
+class OpenAISettings(Section):
+    """Any OpenAI-compatible server."""
+
+    url: str | None = Field(
+        None, description="base URL ending in /v1; default OpenAI's", json_schema_extra=_env("OPENAI_BASE_URL")
+    )
+    api_key: SecretStr | None = Field(None, description="its key", json_schema_extra=_env("OPENAI_API_KEY"))
+    model: str = Field("gpt-4.1-mini", description="chat model")
+    embedding_model: str = Field("text-embedding-3-small", description="embedding model")
+
+
+class OllamaSettings(Section):
+    """A local Ollama server."""
+
+    host: str = Field(
+        "http://127.0.0.1:11434", description="where Ollama listens", json_schema_extra=_env("OLLAMA_HOST")
+    )
+    model: str = Field("qwen2.5:7b", description="chat model, pulled when missing")
+    embedding_model: str = Field("nomic-embed-text", description="embedding model, pulled when missing")
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return value if "://" in value else f"http://{value}"
+
+
+class ModelPrice(Section):
+    """US dollars for a million tokens."""
+
+    input: float = Field(0.0, ge=0)
+    output: float = Field(0.0, ge=0)
+
+
+class ModelSettings(Section):
+    """Which model answers."""
+
+    provider: Literal["auto", "openai", "ollama"] = Field(
+        "auto", description="auto: OpenAI when a key or URL is set, else a reachable Ollama"
+    )
+    timeout_seconds: float = Field(120.0, gt=0, description="for one model call")
+    tries: int = Field(4, ge=1, le=10, description="attempts at one model call (429, 5xx, lost connections)")
+    prices: dict[str, ModelPrice] = Field(default_factory=dict, description="by model name, for the cost report")
+
+
+class AgentSettings(Section):
+    """Limits of one turn, and how much of a thread the model sees."""
+
+    model_calls: int = Field(25, ge=1, description="model calls in a turn")
+    tool_calls: int = Field(40, ge=1, description="tool calls in a turn")
+    turn_seconds: float = Field(600.0, gt=0, description="duration of a turn")
+    tool_seconds: float = Field(60.0, gt=0, description="duration of one tool call")
+    tool_result_bytes: int = Field(65536, ge=1024, description="most of a tool's result that the model is shown")
+    history_tokens: int = Field(16000, ge=500, description="budget of the thread's history (approximate tokens)")
+    keep_turns: int = Field(3, ge=1, description="last turns that compaction leaves whole")
+    checkpoint_days: int = Field(7, ge=1, description="how long finished turns' checkpoints are kept")
+
+
+class JobSettings(Section):
+    """The queue's workers."""
+
+    concurrency: int = Field(32, ge=1, le=500, description="jobs that one process runs at once")
+    heartbeat_seconds: float = Field(3.0, gt=0, description="how often a worker says that it lives")
+    stalled_seconds: float = Field(12.0, gt=0, description="silence after which its jobs are given to others")
+    attempts: int = Field(5, ge=1, description="runs of a failing turn before it is given up")
+    drain_seconds: float = Field(25.0, gt=0, description="what SIGTERM leaves to running jobs")
+
+
+class Policy(Section):
+    """Which tools may be used. ``@read`` stands for all built-in tools that only read."""
+
+    tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
+    allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
+
+
+class PolicySettings(Section):
+    """The default policy, and what channels (by name or id) have instead."""
+
+    default: Policy = Field(default_factory=Policy)
+    channels: dict[str, Policy] = Field(default_factory=dict)
+
+
+class ClassifierSettings(Section):
+    """An external program that classifies alerts."""
+
+    incident_classification_binary: Path | None = Field(None, description="program; not used by this version yet")
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    dev_mode: bool = Field(False, description="readable logs, fewer messages to backfill")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
+    http_addr: str = Field("127.0.0.1:5001", description="address of the web server")
+    data_dir: Path = Field(Path(".ratchet"), description="folder of the embedded database")
+    documentation: Path | None = Field(None, description="documentation sources (YAML); not used by this version yet")
+    channel_monitor_config_file: Path | None = Field(
+        None, description="channel monitors (YAML); not used by this version yet"
+    )
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    slack: SlackSettings = Field(default_factory=SlackSettings)
+    openai: OpenAISettings = Field(default_factory=OpenAISettings)
+    ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    agent: AgentSettings = Field(default_factory=AgentSettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
+    policies: PolicySettings = Field(default_factory=PolicySettings)
+    classifier: ClassifierSettings = Field(default_factory=ClassifierSettings)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _log_level(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("http_addr")
+    @classmethod
+    def _http_addr(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+            raise ValueError("must be host:port, such as 127.0.0.1:5001")
+        return value
+
+    @model_validator(mode="after")
+    def _stalled(self) -> Settings:
+        if self.jobs.stalled_seconds < 2 * self.jobs.heartbeat_seconds:
+            raise ValueError("jobs.stalled_seconds must be at least twice jobs.heartbeat_seconds")
+        return self
+
+    @property
+    def database_url(self) -> str | None:
+        """The URL to connect to, or None for the embedded server."""
+        from psycopg.conninfo import make_conninfo
+
+        if self.database.url:
+            return self.database.url.get_secret_value()
+        if not self.database.host:
+            return None
+        return make_conninfo(
+            host=self.database.host,
+            port=self.database.port,
+            user=self.database.user,
+            password=self.database.password.get_secret_value() if self.database.password else None,
+            dbname=self.database.name,
+            sslmode="disable" if self.database.disable_tls else "prefer",
+        )
+
+    def secrets(self) -> list[str]:
+        """Every configured secret, so that logs and answers can be cleaned of them."""
+        return [
+            value.get_secret_value()
+            for _, _, value in walk(self)
+            if isinstance(value, SecretStr) and len(value.get_secret_value()) >= 8
+        ]
+
+
+Leaf = tuple[tuple[str, ...], FieldInfo, Any]
+
+
+def walk(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Every single setting: its path, its description and its value."""
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from walk(value, (*path, name))
+        else:
+            yield (*path, info.alias or name), info, value
+
+
+def variables() -> dict[str, tuple[str, ...]]:
+    """Every environment variable that is read, with the path of its setting; the first name is the main one."""
+    known: dict[str, tuple[str, ...]] = {}
+    for path, info, _ in walk(Settings()):
+        upper = [part.upper() for part in path]
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        aliases = extra.get("env", [])
+        for name in (
+            PREFIX + "__".join(upper),
+            PREFIX + "_".join(upper),
+            *(aliases if isinstance(aliases, list) else []),
+        ):
+            known[str(name)] = path
+    return known
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, env_file: Path = Path(".env"), config_file: Path | None = None
+) -> Settings:
+    """Read all sources.
+
+    Args:
+        environ: the environment; default ``os.environ``.
+        env_file: a ``.env`` file, read when it exists.
+        config_file: the YAML file; default ``RATCHET_CONFIG``, else ``configs/ratchet.yaml`` when it exists.
+
+    Raises:
+        SettingsError: an unknown key, a value of the wrong kind, an unreadable file.
+    """
+    environ = os.environ if environ is None else environ
+    dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
+    named = config_file or environ.get(CONFIG_FILE_VARIABLE) or dotenv.get(CONFIG_FILE_VARIABLE)
+    values = _read_yaml(Path(named) if named else DEFAULT_CONFIG_FILE, required=bool(named))
+    known = variables()
+    for source in (dotenv, environ):
+        _merge_environment(values, source, known)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def _read_yaml(path: Path, *, required: bool) -> dict[str, Any]:
+    if not required and not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise SettingsError(f"{path} is larger than 1 MB")
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold keys and values, such as `log_level: info`")
+    return content
+
+
+def _merge_environment(
+    values: dict[str, Any], environ: Mapping[str, str], known: Mapping[str, tuple[str, ...]]
+) -> None:
+    ours = sorted(name for name in environ if name.startswith(PREFIX) and name != CONFIG_FILE_VARIABLE)
+    for name in ours:
+        if name not in known:
+            raise SettingsError(f"unknown setting {name}{_nearest(name, known)}")
+    # Reversed: where a setting has several names, its first one, which begins with RATCHET_, wins.
+    for name in reversed(list(known)):
+        raw = environ.get(name)
+        if raw is None or raw == "":
+            continue
+        *sections, leaf = known[name]
+        place = values
+        for section in sections:
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"{section} must hold keys and values")
+            place = inner
+        place[leaf] = yaml.safe_load(raw) if raw.lstrip().startswith(("[", "{")) else raw
+
+
+def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else "; `ratchet settings` lists them all"
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {path}{_nearest(path, _paths())}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{path}: {message} (environment: {PREFIX}{path.upper().replace('.', '__')})" if path else message
+
+
+def _paths() -> list[str]:
+    return [*(".".join(path) for path, _, _ in walk(Settings())), *Settings.model_fields]
+
+
+def default_of(info: FieldInfo) -> Any:
+    """A setting's default value."""
+    return info.get_default(call_default_factory=True, validated_data={})
+
+
+def describe(current: Settings) -> Iterator[str]:
+    """One line a setting: variable, value now, default where it differs, purpose. Secrets are masked."""
+    defaults = {path: value for path, _, value in walk(Settings())}
+    for path, info, value in walk(current):
+        name = PREFIX + "__".join(part.upper() for part in path)
+        default = defaults[path]
+        changed = f" (default {_show(default)})" if value != default else ""
+        yield f"{name} = {_show(value)}{changed}  # {info.description or ''}"
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    return "********" if isinstance(value, SecretStr) else str(value)

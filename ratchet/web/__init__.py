@@ -1,0 +1,1 @@
+"""HTTP: Slack's signed requests, health and metrics."""

@@ -1,0 +1,101 @@
+"""Builds the web application."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
+from slack_sdk.signature import SignatureVerifier
+
+import ratchet
+from ratchet.bootstrap import Services
+from ratchet.health import check_services
+from slack_app.sockets import Sockets
+
+MAX_BODY = 1024 * 1024
+
+
+def create_app(services: Services, *, sockets: Sockets | None = None) -> FastAPI:
+    """Health, metrics, version, and Slack's requests where a signing secret is set.
+
+    Args:
+        services: what the routes work on.
+        sockets: the Socket Mode connections of this process, for readiness.
+    """
+    app = FastAPI(title="Ratchet", version=ratchet.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """What it depends on works."""
+        checks = await check_services(services, sockets)
+        ready = all(check.ok for check in checks)
+        body = {"status": "ok" if ready else "unavailable", "checks": {c.name: c.detail for c in checks}}
+        return JSONResponse(body, status_code=200 if ready else 503)
+
+    @app.get("/version")
+    async def version() -> dict[str, str]:
+        """The running version and its model."""
+        return {"version": ratchet.__version__, "model": services.model.model}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus metrics of this process."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    secret = services.settings.slack.signing_secret
+    if secret:
+        _mount_slack(app, services, SignatureVerifier(secret.get_secret_value()))
+    return app
+
+
+def _mount_slack(app: FastAPI, services: Services, verifier: SignatureVerifier) -> None:
+    handler = AsyncSlackRequestHandler(services.slack.app)
+
+    @app.post("/slack/events")
+    @app.post("/slack/actions")
+    async def slack(request: Request) -> Response:
+        """Events, commands and clicks; verified over the raw bytes before anything parses them."""
+        problem = await _problem(request, verifier)
+        if problem:
+            status, message = problem
+            return JSONResponse({"error": message}, status_code=status)
+        return await handler.handle(request)
+
+
+async def _problem(request: Request, verifier: SignatureVerifier) -> tuple[int, str] | None:
+    """Why a request is refused: its status and what to say."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BODY:
+        return 413, f"the body may have {MAX_BODY} bytes"
+    timestamp = request.headers.get("x-slack-request-timestamp")
+    signature = request.headers.get("x-slack-signature")
+    if not timestamp or not signature:
+        return 400, "missing X-Slack-Request-Timestamp or X-Slack-Signature"
+    if not (timestamp.isascii() and timestamp.isdigit() and signature.isascii()):
+        return 400, "malformed X-Slack-Request-Timestamp or X-Slack-Signature"
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        return 413, f"the body may have {MAX_BODY} bytes"
+    if not verifier.is_valid(body, timestamp, signature):
+        return 401, "the signature does not fit, or is older than five minutes"
+    return None if _is_payload(body, request.headers.get("content-type", "")) else (400, "Invalid JSON payload")
+
+
+def _is_payload(body: bytes, content_type: str) -> bool:
+    """Whether Bolt can parse it: a JSON object, or a form whose payload is one."""
+    try:
+        if content_type.startswith("application/json"):
+            return isinstance(json.loads(body), dict)
+        form = parse_qs(body.decode("utf-8"))
+        return "command" in form or isinstance(json.loads(form.get("payload", [""])[0]), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,1 @@
+"""A model server without a model: OpenAI- and Ollama-compatible, answering from rules or from a planner."""

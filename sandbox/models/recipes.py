@@ -1,0 +1,169 @@
+"""One recipe for each kind of question: which tools to call next, and the answer once their results are there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.models import answers, fixes
+from sandbox.models.chat import JSON, ToolResult, ToolSpec
+from sandbox.models.intents import Intent
+from sandbox.models.questions import Ask
+from sandbox.models.results import read_result, rows
+from sandbox.models.windows import last
+
+Call = tuple[str, JSON]
+Next = str | list[Call]
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """What a recipe works with: the tools offered, the results so far, the time."""
+
+    tools: dict[str, ToolSpec]
+    results: list[ToolResult]
+    now: datetime
+
+    def of(self, name: str) -> list[ToolResult]:
+        """The results of a tool in this turn."""
+        return [result for result in self.results if result.name == name]
+
+    def call(self, name: str, **args: Any) -> Call:
+        """A call with those arguments that the tool takes and that say something."""
+        known = self.tools[name].parameters.get("properties", {})
+        return name, {key: value for key, value in args.items() if key in known and value not in (None, "")}
+
+    def lacks(self, name: str) -> str | None:
+        """Words for a tool that is needed and not offered."""
+        if name in self.tools:
+            return None
+        others = ", ".join(f"`{tool}`" for tool in self.tools) or "none"
+        return f"For that I need the tool `{name}`, which is not offered to me here. What I have: {others}."
+
+
+def search_arguments(ask: Ask) -> dict[str, Any]:
+    """The arguments that every search shares."""
+    window = ask.window.arguments() if ask.window else {}
+    return {"query": ask.query, "channel": ask.channel, **window}
+
+
+def alerts(ask: Ask, kitchen: Kitchen) -> Next:
+    """Count the alerts of a window; the last seven days unless another is named."""
+    if done := kitchen.of("search_messages"):
+        return answers.answer_alerts(ask, done[-1])
+    if missing := kitchen.lacks("search_messages"):
+        return missing
+    window = ask.window or last(7, "d", kitchen.now)
+    args = search_arguments(ask) | window.arguments()
+    return [kitchen.call("search_messages", **args, group_by="alert", limit=ask.limit or 10)]
+
+
+def fix(ask: Ask, kitchen: Kitchen) -> Next:
+    """Search people's messages and the alerts, read the threads of the best hits, quote them."""
+    searches, threads = kitchen.of("search_messages"), kitchen.of("read_thread")
+    if ask.link and not threads:
+        return kitchen.lacks("read_thread") or [kitchen.call("read_thread", permalink=ask.link)]
+    if ask.here and not threads and "read_thread" in kitchen.tools:
+        return [kitchen.call("read_thread")]
+    if ask.here and not searches and threads and read_result(threads[0]) is None:
+        threads = []
+    if not searches and not threads:
+        if missing := kitchen.lacks("search_messages"):
+            return missing
+        args = search_arguments(ask)
+        people = kitchen.call("search_messages", **args, author="human", limit=10)
+        return [people, kitchen.call("search_messages", **args, author="bot", limit=30)] if ask.query else [people]
+    if not threads and "read_thread" in kitchen.tools and (chosen := fixes.choose_threads(ask, searches)):
+        return [
+            kitchen.call("read_thread", permalink=message["permalink"])
+            if message.get("permalink")
+            else kitchen.call("read_thread", channel=message.get("channel"), thread_ts=message.get("thread_ts"))
+            for message in chosen
+        ]
+    return fixes.answer_fix(ask, threads, searches)
+
+
+def recent(ask: Ask, kitchen: Kitchen) -> Next:
+    """What people write now; a day instead of an hour if the hour is empty and no window was named."""
+    done, tool = kitchen.of("find_recent_activity"), "find_recent_activity"
+    if ask.window and not ask.window.span:
+        return search(ask, kitchen, author="human")
+    if not done and tool not in kitchen.tools:
+        searchable = "search_messages" in kitchen.tools or kitchen.of("search_messages")
+        return search(ask, kitchen, author="human") if searchable else kitchen.lacks(tool) or ""
+    empty = bool(done) and read_result(done[-1]) is not None and not rows(read_result(done[-1]), "messages")
+    if not done or (empty and not ask.window and len(done) == 1 and tool in kitchen.tools):
+        window = (ask.window and ask.window.span) or ("24h" if done else "1h")
+        name, args = kitchen.call(tool, window=window, channel=ask.channel)
+        return [(name, {"query": ask.query, **args})]
+    return answers.answer_recent(ask, done)
+
+
+def thread(ask: Ask, kitchen: Kitchen) -> Next:
+    """Read the thread that is linked, or the one that the question stands in."""
+    if done := kitchen.of("read_thread"):
+        return answers.answer_thread(done[-1])
+    return kitchen.lacks("read_thread") or [kitchen.call("read_thread", permalink=ask.link)]
+
+
+def channels(_ask: Ask, kitchen: Kitchen) -> Next:
+    """List the channels."""
+    if done := kitchen.of("list_channels"):
+        return answers.answer_channels(done[-1])
+    return kitchen.lacks("list_channels") or [kitchen.call("list_channels")]
+
+
+def usage(ask: Ask, kitchen: Kitchen) -> Next:
+    """Report usage of the days back to the window's beginning."""
+    if done := kitchen.of("report_usage"):
+        ends = ask.window.until if ask.window else None
+        note = f"\nThe report always runs until now; you asked for the time until {ends:%d %b %Y}." if ends else ""
+        return answers.answer_usage(done[-1]) + note
+    if missing := kitchen.lacks("report_usage"):
+        return missing
+    return [kitchen.call("report_usage", days=min(365, (ask.window or last(7, "d", kitchen.now)).days(kitchen.now)))]
+
+
+def search(ask: Ask, kitchen: Kitchen, author: str | None = None) -> Next:
+    """Search messages for the key terms."""
+    if done := kitchen.of("search_messages"):
+        return answers.answer_search(ask, done[-1])
+    if missing := kitchen.lacks("search_messages"):
+        return missing
+    if not (ask.query or ask.channel or ask.window):
+        return "I do not know what to look for. Name a service, an alert, an error, a channel or a time."
+    chosen = author or ask.author
+    args = search_arguments(ask)
+    return [kitchen.call("search_messages", **args, author=None if chosen == "any" else chosen, limit=ask.limit or 5)]
+
+
+def explain(_ask: Ask, kitchen: Kitchen) -> Next:
+    """Say what the offered tools allow."""
+    known = {
+        "search_messages": "find earlier messages, and count which alerts fired most: “which alerts fired most in "
+        "#ops-alerts this week?”, “search for OOMKilled”",
+        "read_thread": "read threads and quote how something was fixed: “how did we fix HighErrorRate last time?”",
+        "find_recent_activity": "tell what people are on right now: “what is going on with payments right now?”",
+        "list_channels": "list the channels that I watch: “what channels do you watch?”",
+        "report_usage": "report usage and cost: “what did you cost this week?”",
+    }
+    lines = [f"- {text}" for name, text in known.items() if name in kitchen.tools]
+    for name, tool in kitchen.tools.items():
+        if name not in known:
+            first = tool.description.strip().split("\n", 1)[0]
+            lines.append(f"- use `{name}`{f': {first}' if first else ''}")
+    if not lines:
+        return "Hello. No tools are offered to me here, so I can look nothing up."
+    return "\n".join(["Hello. Here is what I can do:", *lines])
+
+
+RECIPES: dict[Intent, Callable[[Ask, Kitchen], Next]] = {
+    "alerts": alerts,
+    "fix": fix,
+    "recent": recent,
+    "thread": thread,
+    "channels": channels,
+    "usage": usage,
+    "search": search,
+    "help": explain,
+}

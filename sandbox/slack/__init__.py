@@ -1,0 +1,1 @@
+"""Slack as an app sees it: Web API, Socket Mode and signed HTTP events over one workspace in memory."""

@@ -1,0 +1,132 @@
+"""Channels, people and memberships, asked of Slack and kept in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_app.inbox import Identity
+from storage import channels
+from storage.channels import ChannelKind, User
+from storage.db import Database
+
+log = structlog.get_logger()
+MEMBERSHIP_SECONDS = 25.0  # below the 60 s for which storage/access.py trusts a row
+USER_SECONDS = 3600
+UNREACHABLE = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
+
+
+class Directory:
+    """Implements ``agent.context.Members``, and finds people and channels."""
+
+    def __init__(self, client: AsyncWebClient, database: Database, identity: Identity) -> None:
+        self._client = client
+        self._database = database
+        self._identity = identity
+        self._refreshed: dict[str, float] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def refresh(self, team_id: str, user_id: str) -> None:
+        """Ask Slack which non-public channels a user shares with Ratchet, unless that was just done.
+
+        When Slack does not answer, the stored rows expire by themselves: then nothing private is seen.
+        """
+        async with self._locks.setdefault(user_id, asyncio.Lock()):
+            if time.monotonic() - self._refreshed.get(user_id, -MEMBERSHIP_SECONDS) < MEMBERSHIP_SECONDS:
+                return
+            try:
+                found = await self._shared_channels(user_id)
+            except UNREACHABLE as error:
+                log.warning("memberships not refreshed", user_id=user_id, error=str(error))
+                return
+            async with self._database.connection() as conn:
+                await channels.replace_memberships(conn, team_id, user_id, found)
+            self._refreshed[user_id] = time.monotonic()
+
+    async def user(self, team_id: str, user_id: str) -> User:
+        """A user, at most an hour old; someone whom Slack does not describe counts as a stranger."""
+        async with self._database.connection() as conn:
+            known = await channels.get_user(conn, team_id, user_id, max_age_seconds=USER_SECONDS)
+        if known:
+            return known
+        try:
+            response = await self._client.users_info(user=user_id)
+        except UNREACHABLE as error:
+            log.warning("user not found", user_id=user_id, error=str(error))
+            return User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
+        user = self._describe(response["user"])
+        async with self._database.connection() as conn:
+            await channels.upsert_user(conn, user)
+        return user
+
+    async def load_users(self) -> int:
+        """Store everybody of the workspace; returns how many."""
+        count = 0
+        async for page in await self._client.users_list(limit=200):
+            async with self._database.connection() as conn:
+                for member in page["members"]:
+                    await channels.upsert_user(conn, self._describe(member))
+                    count += 1
+        return count
+
+    async def load_channel(self, channel_id: str) -> None:
+        """Store what Slack says of a channel."""
+        response = await self._client.conversations_info(channel=channel_id)
+        await self._store(response["channel"])
+
+    async def load_own_channels(self) -> list[str]:
+        """Store the channels that Ratchet is in; returns their ids."""
+        found = []
+        types = "public_channel,private_channel,mpim,im"
+        async for page in await self._client.users_conversations(types=types, limit=200, exclude_archived=True):
+            for channel in page["channels"]:
+                await self._store(channel)
+                found.append(str(channel["id"]))
+        return found
+
+    async def _shared_channels(self, user_id: str) -> list[str]:
+        found: list[str] = []
+        async for page in await self._client.users_conversations(
+            user=user_id, types="private_channel,mpim", limit=200, exclude_archived=True
+        ):
+            found.extend(str(channel["id"]) for channel in page["channels"])
+        return found
+
+    async def _store(self, channel: dict[str, Any]) -> None:
+        async with self._database.connection() as conn:
+            await channels.upsert(
+                conn,
+                self._identity.team_id,
+                str(channel["id"]),
+                name=str(channel.get("name") or ""),
+                kind=kind_of(channel),
+                user_id=channel.get("user"),
+                topic=str((channel.get("topic") or {}).get("value") or ""),
+            )
+
+    def _describe(self, member: dict[str, Any]) -> User:
+        profile = member.get("profile") or {}
+        return User(
+            team_id=self._identity.team_id,
+            user_id=str(member["id"]),
+            name=str(profile.get("display_name") or member.get("name") or member["id"]),
+            is_bot=bool(member.get("is_bot")),
+            is_guest=bool(member.get("is_restricted") or member.get("is_ultra_restricted")),
+            is_stranger=bool(member.get("is_stranger"))
+            or str(member.get("team_id") or "") not in {"", self._identity.team_id},
+        )
+
+
+def kind_of(channel: dict[str, Any]) -> ChannelKind:
+    """A channel's kind; what is not plainly public counts as private."""
+    if channel.get("is_im"):
+        return "im"
+    if channel.get("is_mpim"):
+        return "mpim"
+    return "public" if channel.get("is_channel") and channel.get("is_private") is False else "private"

@@ -1,0 +1,233 @@
+"""Slack's payloads as frozen values. What Ratchet does not know becomes None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from slack_app.visible import visible_text
+from storage.channels import ChannelKind
+
+KINDS: dict[str, ChannelKind] = {"channel": "public", "group": "private", "im": "im", "mpim": "mpim"}
+# Subtypes that a person or an integration writes; the others are Slack's own notices (joins, topics, …).
+SPOKEN = {None, "bot_message", "file_share", "me_message", "thread_broadcast"}
+
+
+class BadPayload(Exception):
+    """A payload lacks what its type must have."""
+
+
+@dataclass(frozen=True)
+class IncomingMessage:
+    """A message as it stands now; ``edited_ts`` is set when it was edited.
+
+    ``channel_kind`` is None where the event does not say (app_mention).
+    """
+
+    team_id: str
+    channel_id: str
+    channel_kind: ChannelKind | None
+    ts: str
+    thread_ts: str | None
+    user_id: str | None
+    bot_id: str | None
+    bot_username: str | None
+    subtype: str | None
+    raw_text: str
+    text: str
+    edited_ts: str | None
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether an integration wrote it."""
+        return self.bot_id is not None or self.subtype == "bot_message" or self.user_id is None
+
+
+@dataclass(frozen=True)
+class MessageChanged:
+    """A message was edited; ``message`` is its newest form."""
+
+    message: IncomingMessage
+
+
+@dataclass(frozen=True)
+class MessageDeleted:
+    """A message is gone."""
+
+    team_id: str
+    channel_id: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """Somebody added a reaction, or took it back."""
+
+    team_id: str
+    channel_id: str
+    ts: str
+    user_id: str
+    name: str
+    added: bool
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Somebody joined a channel, or left it."""
+
+    team_id: str
+    channel_id: str
+    channel_kind: ChannelKind | None
+    user_id: str
+    joined: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """A slash command."""
+
+    team_id: str
+    channel_id: str
+    user_id: str
+    command: str
+    text: str
+    trigger_id: str
+
+
+@dataclass(frozen=True)
+class Click:
+    """A button or menu was used; what it does is up to its ``action_id``."""
+
+    team_id: str
+    channel_id: str
+    user_id: str
+    action_id: str
+    value: str
+    message_ts: str | None
+
+
+Event = IncomingMessage | MessageChanged | MessageDeleted | Reaction | Membership | Command | Click
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An event with the id that deliveries of it share."""
+
+    event_id: str
+    team_id: str
+    kind: str
+    event: Event | None
+
+
+def parse(body: dict[str, Any]) -> Envelope:
+    """Read any payload that Slack delivers.
+
+    Raises:
+        BadPayload: it has no id or lacks a part that its type must have.
+    """
+    try:
+        if body.get("type") == "event_callback":
+            event = body["event"]
+            team_id = str(body["team_id"])
+            parser = PARSERS.get(event["type"])
+            return Envelope(str(body["event_id"]), team_id, event["type"], parser(team_id, event) if parser else None)
+        if "command" in body:
+            command = _command(body)
+            return Envelope(f"command:{command.trigger_id}", command.team_id, "slash_command", command)
+        if body.get("type") == "block_actions":
+            return _click(body)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise BadPayload(f"a Slack payload lacks {error}") from error
+    team = body.get("team") if isinstance(body.get("team"), dict) else {}
+    identity = body.get("trigger_id") or (body.get("view") or {}).get("id")
+    if not identity:
+        raise BadPayload(f"a Slack payload of type {body.get('type')!r} has no id")
+    return Envelope(f"{body.get('type')}:{identity}", str((team or {}).get("id", "")), str(body.get("type")), None)
+
+
+def parse_message(team_id: str, message: dict[str, Any], channel_id: str, channel_type: str | None) -> IncomingMessage:
+    """Read one message object, from an event or from Slack's history."""
+    thread_ts = message.get("thread_ts")
+    profile = message.get("bot_profile") if isinstance(message.get("bot_profile"), dict) else {}
+    return IncomingMessage(
+        team_id=team_id,
+        channel_id=channel_id,
+        channel_kind=KINDS.get(channel_type or ""),
+        ts=str(message["ts"]),
+        thread_ts=str(thread_ts) if thread_ts and thread_ts != message["ts"] else None,
+        user_id=message.get("user"),
+        bot_id=message.get("bot_id"),
+        bot_username=message.get("username") or (profile or {}).get("name"),
+        subtype=message.get("subtype"),
+        raw_text=str(message.get("text") or ""),
+        text=visible_text(message),
+        edited_ts=str((message.get("edited") or {}).get("ts") or "") or None,
+    )
+
+
+def _message(team_id: str, event: dict[str, Any]) -> Event | None:
+    subtype = event.get("subtype")
+    if subtype == "message_deleted":
+        return MessageDeleted(team_id, event["channel"], str(event["deleted_ts"]))
+    if subtype == "message_changed":
+        changed = event["message"]
+        if changed.get("subtype") == "tombstone":
+            return MessageDeleted(team_id, event["channel"], str(changed["ts"]))
+        return MessageChanged(parse_message(team_id, changed, event["channel"], event.get("channel_type")))
+    if subtype not in SPOKEN:
+        return None
+    return parse_message(team_id, event, event["channel"], event.get("channel_type"))
+
+
+def _reaction(team_id: str, event: dict[str, Any]) -> Event | None:
+    item = event["item"]
+    if item.get("type") != "message":
+        return None
+    added = event["type"] == "reaction_added"
+    # A skin tone is not another reaction: thumbsup::skin-tone-3 counts as thumbsup.
+    name = {"thumbsup": "+1", "thumbsdown": "-1"}.get(
+        event["reaction"].split("::")[0], event["reaction"].split("::")[0]
+    )
+    return Reaction(team_id, item["channel"], str(item["ts"]), event["user"], name, added)
+
+
+def _membership(team_id: str, event: dict[str, Any]) -> Event | None:
+    kind = {"C": KINDS["channel"], "G": KINDS["group"]}.get(str(event.get("channel_type") or ""))
+    return Membership(team_id, event["channel"], kind, event["user"], event["type"] == "member_joined_channel")
+
+
+def _command(body: dict[str, Any]) -> Command:
+    return Command(
+        team_id=str(body["team_id"]),
+        channel_id=str(body["channel_id"]),
+        user_id=str(body["user_id"]),
+        command=str(body["command"]),
+        text=str(body.get("text") or "").strip(),
+        trigger_id=str(body["trigger_id"]),
+    )
+
+
+def _click(body: dict[str, Any]) -> Envelope:
+    action = body["actions"][0]
+    click = Click(
+        team_id=str(body["team"]["id"]),
+        channel_id=str((body.get("channel") or {}).get("id") or ""),
+        user_id=str(body["user"]["id"]),
+        action_id=str(action["action_id"]),
+        value=str(action.get("value") or ""),
+        message_ts=(body.get("message") or {}).get("ts"),
+    )
+    identity = f"{body.get('trigger_id') or ''}:{action.get('action_ts') or ''}:{click.action_id}"
+    return Envelope(f"click:{identity}", click.team_id, "click", click)
+
+
+Parser = Callable[[str, dict[str, Any]], Event | None]
+PARSERS: dict[str, Parser] = {
+    "message": _message,
+    "app_mention": _message,
+    "reaction_added": _reaction,
+    "reaction_removed": _reaction,
+    "member_joined_channel": _membership,
+    "member_left_channel": _membership,
+}

@@ -1,0 +1,147 @@
+"""Posts each message exactly once.
+
+A post is a row before it is sent (storage/posts.py). Its id travels in the Slack message's metadata, so that
+after a crash or a lost response the message is looked up in Slack before it is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_app import mrkdwn
+from storage import posts
+from storage.db import Database
+from storage.leases import Lease, hold
+from storage.posts import Post
+
+log = structlog.get_logger()
+EVENT_TYPE = "ratchet_post"
+TRIES = 3
+CLOCK_SKEW_SECONDS = 900
+# Answers that another attempt does not change.
+FINAL = {
+    "account_inactive", "cannot_reply_to_message", "channel_not_found", "ekm_access_denied", "invalid_auth",
+    "invalid_blocks", "is_archived", "messages_tab_disabled", "missing_scope", "msg_blocks_too_long",
+    "msg_too_long", "no_permission", "no_text", "not_authed", "not_in_channel", "restricted_action",
+    "thread_not_found", "token_expired", "token_revoked", "user_is_bot",
+}  # fmt: skip
+LAYOUT = {"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"}
+
+
+class PostUnsettled(Exception):
+    """Slack did not take a post, or did not say so; the post stays to be settled later."""
+
+
+class Outbox:
+    """Sends what is intended and not yet posted."""
+
+    def __init__(self, client: AsyncWebClient, database: Database, *, dev_channel: str | None = None) -> None:
+        self._client = client
+        self._database = database
+        self._dev_channel = dev_channel
+
+    async def deliver(self, turn_id: UUID, lease: Lease) -> list[Post]:
+        """Bring every post of a turn to Slack, in order, and return them all.
+
+        Raises:
+            LeaseLost: another worker has the thread, and delivers.
+            PostUnsettled: Slack is away; call again later.
+        """
+        async with self._database.connection() as conn:
+            waiting = await posts.list_for_turn(conn, turn_id)
+        for post in waiting:
+            if post.state in {"pending", "sending"}:
+                await self._settle(post, lease)
+        async with self._database.connection() as conn:
+            return await posts.list_for_turn(conn, turn_id)
+
+    async def _settle(self, post: Post, lease: Lease) -> None:
+        doubtful = post.state == "sending"
+        problem = ""
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(min(2.0**attempt, 5.0))
+            try:
+                if doubtful and (ts := await self._find(post)):
+                    await self._posted(post, ts)
+                    return
+                async with self._database.connection() as conn, conn.transaction():
+                    await hold(conn, lease)
+                    await posts.set_sending(conn, post.post_id)
+                doubtful = True
+                await self._posted(post, await self._send(post, plain=problem in LAYOUT))
+                return
+            except SlackApiError as error:
+                problem = _reason(error)
+                if problem in LAYOUT and attempt == 0:
+                    doubtful = False
+                    continue
+                if problem in FINAL:
+                    log.error("Slack rejects a post", post_id=post.post_id, error=problem)
+                    async with self._database.connection() as conn:
+                        await posts.set_rejected(conn, post.post_id, problem)
+                    return
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                problem = str(error) or type(error).__name__
+            log.warning("post not settled", post_id=post.post_id, attempt=attempt + 1, error=problem)
+        raise PostUnsettled(f"post {post.post_id}: {problem}")
+
+    async def _posted(self, post: Post, ts: str) -> None:
+        async with self._database.connection() as conn:
+            await posts.set_posted(conn, post.post_id, ts)
+
+    async def _send(self, post: Post, *, plain: bool) -> str:
+        text = mrkdwn.neutralise(post.text)
+        blocks: list[dict[str, Any]] | None = None if plain else [{"type": "markdown", "text": text}]
+        response = await self._client.chat_postMessage(
+            channel=self._dev_channel or post.channel_id,
+            thread_ts=None if self._dev_channel else post.thread_ts,
+            text=mrkdwn.fallback(text),
+            blocks=blocks,
+            metadata={"event_type": EVENT_TYPE, "event_payload": {"post_id": post.post_id}},
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        return str(response["ts"])
+
+    async def _find(self, post: Post) -> str | None:
+        """The timestamp of a post that Slack already has."""
+        cursor = ""
+        while True:
+            page = await self._page(post, cursor)
+            for message in page["messages"]:
+                metadata = message.get("metadata") or {}
+                payload = metadata.get("event_payload") or {}
+                if metadata.get("event_type") == EVENT_TYPE and payload.get("post_id") == post.post_id:
+                    return str(message["ts"])
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+
+    async def _page(self, post: Post, cursor: str) -> Any:
+        channel = self._dev_channel or post.channel_id
+        if post.thread_ts and not self._dev_channel:
+            return await self._client.conversations_replies(
+                channel=channel,
+                ts=post.thread_ts,
+                include_all_metadata=True,
+                limit=200,
+                cursor=cursor or None,
+            )
+        # Our clock and Slack's may differ.
+        since = f"{post.created_at.timestamp() - CLOCK_SKEW_SECONDS:.6f}"
+        return await self._client.conversations_history(
+            channel=channel, oldest=since, include_all_metadata=True, limit=200, cursor=cursor or None
+        )
+
+
+def _reason(error: SlackApiError) -> str:
+    response: Any = error.response
+    return str(response.get("error") or f"HTTP {response.status_code}") if hasattr(response, "get") else str(error)

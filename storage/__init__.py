@@ -1,0 +1,1 @@
+"""Everything that knows SQL: one module a table, one function a statement, typed rows."""

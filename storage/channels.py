@@ -1,0 +1,192 @@
+"""Channels, people, and who is in what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from storage import db
+from storage.access import VISIBLE, Viewer
+from storage.db import Connection
+
+ChannelKind = Literal["public", "private", "im", "mpim"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel as Ratchet knows it; ``user_id`` is the other side of an im."""
+
+    team_id: str
+    channel_id: str
+    name: str
+    kind: ChannelKind
+    user_id: str | None
+    topic: str
+    onboarding_status: str
+
+
+@dataclass(frozen=True)
+class ChannelSummary:
+    """A channel with what is stored of it."""
+
+    channel_id: str
+    name: str
+    kind: ChannelKind
+    topic: str
+    message_count: int
+    last_message_at: datetime | None
+
+
+@dataclass(frozen=True)
+class User:
+    """A person or bot; guests and strangers (Slack Connect) have fewer rights."""
+
+    team_id: str
+    user_id: str
+    name: str
+    is_bot: bool
+    is_guest: bool
+    is_stranger: bool
+
+
+COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status"
+
+
+async def insert_unknown(
+    conn: Connection, team_id: str, channel_id: str, kind: ChannelKind, user_id: str | None
+) -> bool:
+    """Create a channel that was never seen; True when it is new (its onboarding is then due)."""
+    return bool(
+        await db.execute(
+            conn,
+            "insert into channels (team_id, channel_id, kind, user_id) values (%s, %s, %s, %s) "
+            "on conflict (team_id, channel_id) do nothing",
+            (team_id, channel_id, kind, user_id),
+        )
+    )
+
+
+async def upsert(
+    conn: Connection,
+    team_id: str,
+    channel_id: str,
+    *,
+    name: str,
+    kind: ChannelKind,
+    user_id: str | None,
+    topic: str,
+) -> None:
+    """Store what Slack says of a channel."""
+    await conn.execute(
+        """insert into channels (team_id, channel_id, name, kind, user_id, topic)
+           values (%s, %s, %s, %s, %s, %s)
+           on conflict (team_id, channel_id) do update
+           set name = excluded.name, kind = excluded.kind, topic = excluded.topic,
+               user_id = coalesce(excluded.user_id, channels.user_id)""",
+        (team_id, channel_id, name, kind, user_id, topic),
+    )
+
+
+async def set_onboarding(conn: Connection, team_id: str, channel_id: str, status: str) -> None:
+    """Move a channel's onboarding to ``started``, ``finished`` or ``failed``."""
+    await conn.execute(
+        "update channels set onboarding_status = %s where team_id = %s and channel_id = %s",
+        (status, team_id, channel_id),
+    )
+
+
+async def get(conn: Connection, team_id: str, channel_id: str) -> Channel | None:
+    """One channel by id."""
+    return await db.fetch_one(
+        conn,
+        Channel,
+        f"select {COLUMNS} from channels where team_id = %s and channel_id = %s",
+        (team_id, channel_id),
+    )
+
+
+async def list_all(conn: Connection, team_id: str) -> list[Channel]:
+    """Every known channel, whoever may see it; for operators and jobs."""
+    return await db.fetch_all(
+        conn, Channel, f"select {COLUMNS} from channels where team_id = %s order by name", (team_id,)
+    )
+
+
+async def find_visible(conn: Connection, viewer: Viewer, name_or_id: str) -> Channel | None:
+    """The channel with this name (with or without ``#``) or id, if the viewer may read it here."""
+    return await db.fetch_one(
+        conn,
+        Channel,
+        f"select {COLUMNS} from channels c "
+        f"where {VISIBLE} and (c.name = %(name)s or c.channel_id = %(id)s) order by c.kind limit 1",
+        {**viewer.params(), "name": name_or_id.lstrip("#").lower(), "id": name_or_id.lstrip("#")},
+    )
+
+
+async def list_visible(conn: Connection, viewer: Viewer) -> list[ChannelSummary]:
+    """The channels that the viewer may read here, busiest first."""
+    return await db.fetch_all(
+        conn,
+        ChannelSummary,
+        f"""select c.channel_id, c.name, c.kind, c.topic,
+                   count(m.ts)::int as message_count, max(m.posted_at) as last_message_at
+            from channels c left join messages m
+              on m.team_id = c.team_id and m.channel_id = c.channel_id and m.deleted_at is null
+            where {VISIBLE}
+            group by c.channel_id, c.name, c.kind, c.topic
+            order by message_count desc, c.name""",
+        viewer.params(),
+    )
+
+
+async def replace_memberships(conn: Connection, team_id: str, user_id: str, channel_ids: list[str]) -> None:
+    """Store which non-public channels Slack just said that this user is in."""
+    async with conn.transaction():
+        await conn.execute(
+            "delete from memberships where team_id = %s and user_id = %s and not channel_id = any(%s)",
+            (team_id, user_id, channel_ids),
+        )
+        await conn.execute(
+            """insert into memberships (team_id, user_id, channel_id)
+               select %s, %s, unnest(%s::text[])
+               on conflict (team_id, user_id, channel_id) do update set seen_at = now()""",
+            (team_id, user_id, channel_ids),
+        )
+
+
+async def remove_membership(conn: Connection, team_id: str, user_id: str, channel_id: str) -> None:
+    """Someone left a channel: the right ends at once."""
+    await conn.execute(
+        "delete from memberships where team_id = %s and user_id = %s and channel_id = %s",
+        (team_id, user_id, channel_id),
+    )
+
+
+async def upsert_user(conn: Connection, user: User) -> None:
+    """Store what Slack says of a user."""
+    await conn.execute(
+        """insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger)
+           values (%s, %s, %s, %s, %s, %s)
+           on conflict (team_id, user_id) do update
+           set name = excluded.name, is_bot = excluded.is_bot, is_guest = excluded.is_guest,
+               is_stranger = excluded.is_stranger, refreshed_at = now()""",
+        (user.team_id, user.user_id, user.name, user.is_bot, user.is_guest, user.is_stranger),
+    )
+
+
+async def get_user(conn: Connection, team_id: str, user_id: str, *, max_age_seconds: int) -> User | None:
+    """A user whom Slack described within ``max_age_seconds``, else None."""
+    return await db.fetch_one(
+        conn,
+        User,
+        "select team_id, user_id, name, is_bot, is_guest, is_stranger from users "
+        "where team_id = %s and user_id = %s and refreshed_at > now() - make_interval(secs => %s)",
+        (team_id, user_id, max_age_seconds),
+    )
+
+
+async def user_names(conn: Connection, team_id: str) -> dict[str, str]:
+    """Every known user's name by id."""
+    cur = await conn.execute("select user_id, name from users where team_id = %s", (team_id,))
+    return dict(await cur.fetchall())

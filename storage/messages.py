@@ -1,0 +1,265 @@
+"""Slack's messages as Ratchet remembers them. Unique by (team, channel, ts); all reads respect the viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from storage import db
+from storage.access import VISIBLE, Viewer
+from storage.db import Connection
+
+AlertAction = Literal["none", "open_incident", "close_incident"]
+Author = Literal["any", "human", "bot"]
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message to store; ``text`` is what a person sees, attachments and blocks included."""
+
+    team_id: str
+    channel_id: str
+    ts: str
+    thread_ts: str | None
+    user_id: str | None
+    bot_id: str | None
+    author: str
+    is_bot: bool
+    text: str
+    permalink: str = ""
+    alert: str | None = None
+    service: str | None = None
+    alert_action: AlertAction = "none"
+    edited_ts: str | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """A message with its channel's name; ``reply_count`` counts stored replies."""
+
+    channel_id: str
+    channel_name: str
+    channel_kind: str
+    ts: str
+    thread_ts: str | None
+    user_id: str | None
+    author: str
+    is_bot: bool
+    text: str
+    permalink: str
+    posted_at: datetime
+    reply_count: int
+
+
+@dataclass(frozen=True)
+class AlertCount:
+    """How often an alert fired and resolved in a window; permalinks newest first, at most 3."""
+
+    alert: str
+    service: str | None
+    fired: int
+    resolved: int
+    first_at: datetime
+    last_at: datetime
+    permalinks: list[str]
+
+
+@dataclass(frozen=True)
+class MessageFilter:
+    """What to look for; every field narrows. ``query`` holds free words, any of which may match."""
+
+    query: str = ""
+    channel_id: str | None = None
+    author: Author = "any"
+    since: datetime | None = None
+    until: datetime | None = None
+    alerts: Literal["any", "only", "none"] = "any"
+
+    def where(self) -> str:
+        """Conditions on ``m`` for ``params()``."""
+        conditions = ["m.deleted_at is null"]
+        if self.query.strip():
+            conditions.append(f"m.search @@ {QUERY}")
+        if self.channel_id:
+            conditions.append("m.channel_id = %(channel_id)s")
+        if self.author != "any":
+            conditions.append("m.is_bot" if self.author == "bot" else "not m.is_bot")
+        if self.since:
+            conditions.append("m.posted_at >= %(since)s")
+        if self.until:
+            conditions.append("m.posted_at < %(until)s")
+        if self.alerts != "any":
+            conditions.append(f"m.alert is {'not ' if self.alerts == 'only' else ''}null")
+        return " and ".join(conditions)
+
+    def params(self) -> dict[str, Any]:
+        """The values that ``where()`` binds."""
+        return {"query": self.query, "channel_id": self.channel_id, "since": self.since, "until": self.until}
+
+
+# Any of the words may match and rank decides: a question is not a list of required words.
+QUERY = "replace(plainto_tsquery('english', %(query)s)::text, ' & ', ' | ')::tsquery"
+HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id, m.author,
+         m.is_bot, m.text, m.permalink, m.posted_at,
+         (select count(*) from messages r where r.team_id = m.team_id and r.channel_id = m.channel_id
+            and r.thread_ts = m.ts and r.ts <> m.ts and r.deleted_at is null)::int as reply_count"""
+FROM = "from messages m join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id"
+
+
+async def insert(conn: Connection, message: NewMessage) -> bool:
+    """Store a message; False when (channel, ts) is known already, whatever its text."""
+    return bool(
+        await db.execute(
+            conn,
+            """insert into messages (team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, text,
+                                     permalink, alert, service, alert_action, edited_ts, attrs)
+               values (%(team_id)s, %(channel_id)s, %(ts)s, %(thread_ts)s, %(user_id)s, %(bot_id)s, %(author)s,
+                       %(is_bot)s, %(text)s, %(permalink)s, %(alert)s, %(service)s, %(alert_action)s,
+                       %(edited_ts)s, %(attrs)s)
+               on conflict (team_id, channel_id, ts) do nothing""",
+            {**message.__dict__, "attrs": Jsonb(message.attrs)},
+        )
+    )
+
+
+async def apply_edit(conn: Connection, message: NewMessage) -> None:
+    """Store a message's newest text; edits may come out of order, or before the message itself."""
+    if await insert(conn, message):
+        return
+    await conn.execute(
+        """update messages
+           set text = %(text)s, alert = %(alert)s, service = %(service)s, alert_action = %(alert_action)s,
+               edited_ts = %(edited_ts)s
+           where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
+             and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric""",
+        message.__dict__,
+    )
+
+
+async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> None:
+    """Forget a message's content and leave a tombstone, even when the message itself comes later."""
+    await conn.execute(
+        """insert into messages (team_id, channel_id, ts, text, deleted_at) values (%s, %s, %s, '', now())
+           on conflict (team_id, channel_id, ts) do update
+           set text = '', author = '', alert = null, service = null, alert_action = 'none', attrs = '{}',
+               deleted_at = coalesce(messages.deleted_at, now())""",
+        (team_id, channel_id, ts),
+    )
+
+
+async def add_reaction(
+    conn: Connection, team_id: str, channel_id: str, ts: str, *, user_id: str, name: str, added: bool
+) -> None:
+    """Add or take one user's reaction; the same event twice counts once.
+
+    ``attrs.reactions`` maps the name to the ids of those who reacted.
+    """
+    await conn.execute(
+        """with old as (
+               select coalesce(attrs -> 'reactions', '{}') as reactions,
+                      coalesce(attrs -> 'reactions' -> %(name)s, '[]') as users
+               from messages where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s
+           ), new as (
+               select reactions, (users - %(user_id)s::text)
+                      || case when %(added)s then jsonb_build_array(%(user_id)s::text) else '[]' end as users
+               from old
+           )
+           update messages m
+           set attrs = jsonb_set(m.attrs, '{reactions}', case when new.users = '[]' then new.reactions - %(name)s
+                       else new.reactions || jsonb_build_object(%(name)s::text, new.users) end)
+           from new
+           where m.team_id = %(team_id)s and m.channel_id = %(channel_id)s and m.ts = %(ts)s""",
+        {
+            "team_id": team_id,
+            "channel_id": channel_id,
+            "ts": ts,
+            "user_id": user_id,
+            "name": name,
+            "added": added,
+        },
+    )
+
+
+async def search(
+    conn: Connection, viewer: Viewer, where: MessageFilter, *, limit: int
+) -> tuple[int, list[StoredMessage]]:
+    """How many messages match, and the best ones: by rank where words are given, else the newest."""
+    params = {**viewer.params(), **where.params(), "limit": limit}
+    order = f"ts_rank_cd(m.search, {QUERY}) desc, m.posted_at desc" if where.query.strip() else "m.posted_at desc"
+    total = await db.fetch_value(conn, f"select count(*) {FROM} where {VISIBLE} and {where.where()}", params)
+    hits = await db.fetch_all(
+        conn,
+        StoredMessage,
+        f"select {HIT} {FROM} where {VISIBLE} and {where.where()} order by {order} limit %(limit)s",
+        params,
+    )
+    return total, hits
+
+
+async def count_alerts(conn: Connection, viewer: Viewer, where: MessageFilter, *, limit: int) -> list[AlertCount]:
+    """Alerts of the window by how often they fired, most first."""
+    return await db.fetch_all(
+        conn,
+        AlertCount,
+        f"""select m.alert, mode() within group (order by m.service) as service,
+                   count(*) filter (where m.alert_action = 'open_incident')::int as fired,
+                   count(*) filter (where m.alert_action = 'close_incident')::int as resolved,
+                   min(m.posted_at) as first_at, max(m.posted_at) as last_at,
+                   (array_agg(m.permalink order by m.alert_action = 'open_incident' desc, m.posted_at desc))[1:3]
+                     as permalinks
+            {FROM} where {VISIBLE} and {where.where()} and m.alert is not null
+            group by m.alert order by fired desc, m.alert limit %(limit)s""",
+        {**viewer.params(), **where.params(), "limit": limit},
+    )
+
+
+async def read_thread(
+    conn: Connection,
+    viewer: Viewer,
+    channel_id: str,
+    thread_ts: str,
+    *,
+    limit: int,
+    before_ts: str | None = None,
+) -> list[StoredMessage]:
+    """A thread's first message and its replies, oldest first; those before ``before_ts`` if it is given."""
+    return await db.fetch_all(
+        conn,
+        StoredMessage,
+        f"""select {HIT} {FROM}
+            where {VISIBLE} and m.channel_id = %(channel_id)s and m.deleted_at is null
+              and (m.ts = %(thread_ts)s or m.thread_ts = %(thread_ts)s)
+              and (%(before_ts)s::text is null or m.ts::numeric < %(before_ts)s::numeric)
+            order by m.ts::numeric limit %(limit)s""",
+        {
+            **viewer.params(),
+            "channel_id": channel_id,
+            "thread_ts": thread_ts,
+            "limit": limit,
+            "before_ts": before_ts,
+        },
+    )
+
+
+async def exists(conn: Connection, team_id: str, channel_id: str, ts: str) -> bool:
+    """Whether a message is stored, or was deleted."""
+    return bool(
+        await db.fetch_value(
+            conn,
+            "select 1 from messages where team_id = %s and channel_id = %s and ts = %s",
+            (team_id, channel_id, ts),
+        )
+    )
+
+
+async def count(conn: Connection, team_id: str) -> int:
+    """How many messages are stored."""
+    return int(
+        await db.fetch_value(
+            conn, "select count(*) from messages where team_id = %s and deleted_at is null", (team_id,)
+        )
+    )

@@ -1,0 +1,79 @@
+"""The outbox: every message that Ratchet posts, from its intent to its Slack timestamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from storage import db
+from storage.db import Connection
+
+
+@dataclass(frozen=True)
+class Post:
+    """One message to Slack. ``sending`` means that an attempt was made whose outcome is unknown."""
+
+    post_id: str
+    turn_id: UUID
+    part: int
+    channel_id: str
+    thread_ts: str | None
+    text: str
+    module: str
+    model: str
+    state: Literal["pending", "sending", "posted", "rejected"]
+    ts: str | None
+    created_at: datetime
+
+
+COLUMNS = "post_id, turn_id, part, channel_id, thread_ts, text, module, model, state, ts, created_at"
+
+
+async def insert(
+    conn: Connection,
+    *,
+    turn_id: UUID,
+    part: int,
+    channel_id: str,
+    thread_ts: str | None,
+    text: str,
+    module: str,
+    model: str = "",
+) -> str:
+    """Intend a post and return its id, which is the same for the same turn and part."""
+    post_id = f"{turn_id}/{part}"
+    await conn.execute(
+        """insert into posts (post_id, turn_id, part, channel_id, thread_ts, text, module, model)
+           values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (post_id) do nothing""",
+        (post_id, turn_id, part, channel_id, thread_ts, text, module, model),
+    )
+    return post_id
+
+
+async def list_for_turn(conn: Connection, turn_id: UUID) -> list[Post]:
+    """A turn's posts in their order."""
+    return await db.fetch_all(conn, Post, f"select {COLUMNS} from posts where turn_id = %s order by part", (turn_id,))
+
+
+async def get(conn: Connection, post_id: str) -> Post | None:
+    """One post by id."""
+    return await db.fetch_one(conn, Post, f"select {COLUMNS} from posts where post_id = %s", (post_id,))
+
+
+async def set_sending(conn: Connection, post_id: str) -> None:
+    """About to call Slack: from here on the outcome is doubtful until it is recorded."""
+    await conn.execute("update posts set state = 'sending' where post_id = %s", (post_id,))
+
+
+async def set_posted(conn: Connection, post_id: str, ts: str) -> None:
+    """Slack has it, at ``ts``."""
+    await conn.execute(
+        "update posts set state = 'posted', ts = %s, posted_at = now() where post_id = %s", (ts, post_id)
+    )
+
+
+async def set_rejected(conn: Connection, post_id: str, error: str) -> None:
+    """Slack refuses it for good, with this reason."""
+    await conn.execute("update posts set state = 'rejected', error = %s where post_id = %s", (error, post_id))

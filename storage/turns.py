@@ -1,0 +1,119 @@
+"""Turns: one accepted user message up to its one final answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from storage import db
+from storage.db import Connection
+from storage.leases import Lease, hold
+
+Source = Literal["mention", "dm", "command", "chat"]
+
+
+def thread_key(team_id: str, channel_id: str, thread_ts: str) -> str:
+    """The name of a Slack thread: lock, lease and conversation go by it."""
+    return f"{team_id}:{channel_id}:{thread_ts}"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn as stored. ``thread_ts`` is None while a command's question is not yet in its channel."""
+
+    turn_id: UUID
+    team_id: str
+    channel_id: str
+    thread_ts: str | None
+    message_ts: str | None
+    requester_id: str
+    source: Source
+    question: str
+    status: Literal["queued", "running", "answered", "failed"]
+    answer: str | None
+    error: str | None
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+
+    @property
+    def thread_key(self) -> str:
+        """The thread that this turn belongs to."""
+        return thread_key(self.team_id, self.channel_id, self.thread_ts or f"pending-{self.turn_id}")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its outcome is recorded."""
+        return self.status in {"answered", "failed"}
+
+
+COLUMNS = (
+    "turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question, status, answer, "
+    "error, attempts, created_at, started_at"
+)
+
+
+async def insert(
+    conn: Connection,
+    *,
+    turn_id: UUID,
+    team_id: str,
+    channel_id: str,
+    thread_ts: str | None,
+    message_ts: str | None,
+    requester_id: str,
+    source: Source,
+    question: str,
+) -> bool:
+    """Accept a message as a turn; False when that message is one already."""
+    return bool(
+        await db.execute(
+            conn,
+            """insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
+               values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+            (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question),
+        )
+    )
+
+
+async def get(conn: Connection, turn_id: UUID) -> Turn | None:
+    """One turn by id."""
+    return await db.fetch_one(conn, Turn, f"select {COLUMNS} from turns where turn_id = %s", (turn_id,))
+
+
+async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
+    """Mark a turn as running, count the attempt, and return it; unchanged when it is over."""
+    return await db.fetch_one(
+        conn,
+        Turn,
+        f"""update turns
+            set status = case when status = 'queued' then 'running' else status end,
+                started_at = coalesce(started_at, now()),
+                attempts = attempts + case when status in ('queued', 'running') then 1 else 0 end
+            where turn_id = %s returning {COLUMNS}""",
+        (turn_id,),
+    )
+
+
+async def set_thread(conn: Connection, turn_id: UUID, ts: str) -> None:
+    """A command's question now stands in its channel: its thread begins there."""
+    await conn.execute(
+        "update turns set thread_ts = %s, message_ts = %s where turn_id = %s and thread_ts is null",
+        (ts, ts, turn_id),
+    )
+
+
+async def finish(conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, error: str | None = None) -> None:
+    """Inside a transaction: record a turn's outcome under its lease.
+
+    Raises:
+        LeaseLost: another worker has the thread.
+    """
+    await hold(conn, lease)
+    await conn.execute(
+        "update turns set status = %s, answer = %s, error = %s, ended_at = now() "
+        "where turn_id = %s and status in ('queued', 'running')",
+        ("failed" if error else "answered", answer, error, turn_id),
+    )

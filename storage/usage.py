@@ -1,0 +1,123 @@
+"""Every model call, and the sums that a usage report is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from storage import db
+from storage.access import VISIBLE, Viewer
+from storage.db import Connection
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call; sizes in characters, latency in milliseconds, cost in US dollars."""
+
+    turn_id: UUID | None
+    team_id: str
+    channel_id: str
+    requester_id: str
+    module: str
+    model: str
+    input_chars: int
+    output_chars: int
+    prompt_tokens: int
+    output_tokens: int
+    cost: Decimal
+    latency_ms: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ModelSum:
+    """A model's calls in a window."""
+
+    model: str
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+    cost: Decimal
+
+
+@dataclass(frozen=True)
+class ModuleSum:
+    """A module's model calls and posts in a window."""
+
+    module: str
+    requests: int
+    posts: int
+
+
+@dataclass(frozen=True)
+class ChannelSum:
+    """Messages and feedback of one channel in a window."""
+
+    channel_id: str
+    name: str
+    messages: int
+    answers: int
+    thumbs_up: int
+    thumbs_down: int
+
+
+async def insert(conn: Connection, call: ModelCall) -> None:
+    """Record one model call."""
+    await conn.execute(
+        """insert into model_usage (turn_id, team_id, channel_id, requester_id, module, model, input_chars,
+                                    output_chars, prompt_tokens, output_tokens, cost, latency_ms, error)
+           values (%(turn_id)s, %(team_id)s, %(channel_id)s, %(requester_id)s, %(module)s, %(model)s,
+                   %(input_chars)s, %(output_chars)s, %(prompt_tokens)s, %(output_tokens)s, %(cost)s,
+                   %(latency_ms)s, %(error)s)""",
+        call.__dict__,
+    )
+
+
+async def sum_models(conn: Connection, team_id: str, since: datetime, until: datetime) -> list[ModelSum]:
+    """Model calls of a workspace, by model."""
+    return await db.fetch_all(
+        conn,
+        ModelSum,
+        """select model, count(*)::int as requests, coalesce(sum(prompt_tokens), 0)::int as prompt_tokens,
+                  coalesce(sum(output_tokens), 0)::int as output_tokens, coalesce(sum(cost), 0) as cost
+           from model_usage where team_id = %s and at >= %s and at < %s group by model order by requests desc, model""",
+        (team_id, since, until),
+    )
+
+
+async def sum_modules(conn: Connection, team_id: str, since: datetime, until: datetime) -> list[ModuleSum]:
+    """Model calls and posts of a workspace, by module."""
+    return await db.fetch_all(
+        conn,
+        ModuleSum,
+        """select module, sum(requests)::int as requests, sum(posts)::int as posts from (
+               select module, 1 as requests, 0 as posts from model_usage
+               where team_id = %(team_id)s and at >= %(since)s and at < %(until)s
+               union all
+               select p.module, 0, 1 from posts p join turns t using (turn_id)
+               where t.team_id = %(team_id)s and p.posted_at >= %(since)s and p.posted_at < %(until)s
+           ) as both_kinds group by module order by requests desc, module""",
+        {"team_id": team_id, "since": since, "until": until},
+    )
+
+
+async def sum_channels(conn: Connection, viewer: Viewer, since: datetime, until: datetime) -> list[ChannelSum]:
+    """Messages, answers and reactions to answers, for each channel that the viewer may read here."""
+    return await db.fetch_all(
+        conn,
+        ChannelSum,
+        f"""select c.channel_id, c.name, count(m.ts)::int as messages, count(p.post_id)::int as answers,
+                   coalesce(sum(jsonb_array_length(m.attrs #> '{{reactions,+1}}')) filter (where p.post_id is not null)
+                     , 0)::int as thumbs_up,
+                   coalesce(sum(jsonb_array_length(m.attrs #> '{{reactions,-1}}')) filter (where p.post_id is not null)
+                     , 0)::int as thumbs_down
+            from channels c
+            join messages m on m.team_id = c.team_id and m.channel_id = c.channel_id and m.deleted_at is null
+              and m.posted_at >= %(since)s and m.posted_at < %(until)s
+            left join posts p on p.channel_id = m.channel_id and p.ts = m.ts
+            where {VISIBLE}
+            group by c.channel_id, c.name order by messages desc, c.name""",
+        {**viewer.params(), "since": since, "until": until},
+    )

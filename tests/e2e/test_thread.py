@@ -1,0 +1,66 @@
+"""One thread, end to end: sandbox Slack, real Bolt, real queue, real Postgres, real model client."""
+
+LOOK = {"tool_calls": [{"name": "search_messages", "args": {"query": "OOMKilled"}}]}
+
+
+async def test_a_mention_is_answered_once_in_its_thread(world):
+    await world.client.script([{"match": "anybody", "steps": [LOOK, {"text": "Found: {tool[0]}"}]}])
+    async with world.ratchet():
+        await world.client.say("ops", "pod/checkout-7f9c was OOMKilled again", user="oncall-b")
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> anybody?", user="oncall-a")
+        (answer,) = await world.answers("ops", ts)
+    assert "OOMKilled again" in answer and "oncall-b" in answer
+
+
+async def test_a_follow_up_in_the_thread_knows_what_was_said_even_after_a_restart(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "I know {history} earlier questions"}]}])
+    async with world.ratchet():
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> one", user="oncall-a")
+        await world.answers("ops", ts)
+    async with world.ratchet():
+        await world.client.say("ops", f"and two <@{world.sandbox.bot_user_id}>", user="oncall-a", thread_ts=ts)
+        answers = await world.answers("ops", ts, count=2)
+    assert answers == ["I know 0 earlier questions", "I know 1 earlier questions"]
+
+
+async def test_a_dm_is_answered_without_a_mention(world):
+    await world.client.script([{"match": "hello", "steps": [{"text": "Hi there"}]}])
+    async with world.ratchet():
+        channel = await world.client.dm("oncall-a")
+        ts = await world.client.say(channel, "hello", user="oncall-a")
+        assert await world.answers(channel, ts) == ["Hi there"]
+
+
+async def test_channel_chatter_is_not_answered(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "I was asked"}]}])
+    async with world.ratchet():
+        await world.client.say("ops", "is anybody here?", user="oncall-a")
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> you?", user="oncall-a")
+        await world.answers("ops", ts)
+        posted = [m for m in await world.client.messages("ops") if m.get("user") == world.sandbox.bot_user_id]
+    assert len(posted) == 1
+
+
+async def test_the_slash_command_posts_the_question_and_answers_below_it(world):
+    await world.client.script([{"match": "how many", "steps": [{"text": "Three"}]}])
+    async with world.ratchet():
+        response = await world.client.command("/ratchet", "how many?", user="oncall-a", channel="ops")
+        assert response["ok"]
+        posted = await world.until_posts("ops")
+        assert posted[0]["text"].endswith("asked: how many?")
+        assert await world.answers("ops", posted[0]["ts"]) == ["Three"]
+
+
+async def test_an_empty_command_says_how_to_ask_and_posts_nothing(world):
+    async with world.ratchet():
+        response = await world.client.command("/ratchet", " ", user="oncall-a", channel="ops")
+    assert "Ask me something" in response["body"]["text"]
+    assert not [m for m in await world.client.messages("ops") if m.get("user") == world.sandbox.bot_user_id]
+
+
+async def test_four_deliveries_of_each_event_give_one_answer(world):
+    await world.client.script([{"match": "once", "steps": [{"text": "Once"}]}])
+    await world.client.delivery(copies=4)
+    async with world.ratchet():
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> once", user="oncall-a")
+        assert await world.answers("ops", ts) == ["Once"]
