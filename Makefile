@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench faults lock migrate clean
+.PHONY: help setup demo test check lint bench faults lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -21,8 +21,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-demo: $(READY)  ## a whole workspace on this machine; ASK="a question" asks once
-	@$(BIN)/ratchet demo $(if $(ASK),--ask "$(ASK)")
+demo: $(READY)  ## a whole workspace on this machine; ASK="…" asks once, IMPORT=DIR loads other messages
+	@$(BIN)/ratchet demo $(if $(ASK),--ask "$(ASK)") $(if $(IMPORT),--import "$(IMPORT)")
 
 test: $(READY)  ## run the tests (Postgres is real and comes with the packages)
 	@$(BIN)/python -m pytest $(ARGS)

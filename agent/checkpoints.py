@@ -12,8 +12,10 @@ the stored metadata.
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -28,37 +30,50 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde import _msgpack
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from agent.errors import AgentError
+from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
 
 LEASE = "__lease"
-FENCE = """
+Row = dict[str, Any]
+PUT_KEY = ("thread_id", "ns", "checkpoint_id")
+WRITE_KEY = (*PUT_KEY, "task_id", "idx")
+# Everything of a group in one statement; each row names the number of its lease, and rows of a lost one stay out.
+WRITE = """
 with fence as materialized (
-    select 1 from thread_leases where thread_key = %(lease_key)s and epoch = %(epoch)s for share
-)"""
-PUT = f"""{FENCE}, blobs as (
+    select asked.n
+    from json_to_recordset(%(leases)s) as asked (n int, thread_key text, epoch bigint)
+    join thread_leases l on l.thread_key = asked.thread_key and l.epoch = asked.epoch
+    for share of l
+), blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-    select %(thread_id)s, %(ns)s, channel, version, type, blob
-    from fence, unnest(%(channels)s::text[], %(versions)s::text[], %(types)s::text[], %(blobs)s::bytea[])
-        as new (channel, version, type, blob)
+    select thread_id, ns, channel, version, type, decode(blob, 'base64')
+    from fence join json_to_recordset(%(blobs)s)
+        as new (n int, thread_id text, ns text, channel text, version text, type text, blob text) using (n)
     on conflict (thread_id, checkpoint_ns, channel, version) do nothing
+), writes as (
+    insert into checkpoint_writes
+        as old (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select thread_id, ns, checkpoint_id, task_id, task_path, idx, channel, type, decode(blob, 'base64')
+    from fence join json_to_recordset(%(writes)s)
+        as new (n int, thread_id text, ns text, checkpoint_id text, task_id text, task_path text, idx int,
+                channel text, type text, blob text) using (n)
+    on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do update
+    set channel = excluded.channel, type = excluded.type, blob = excluded.blob
+    where old.idx < 0  -- of a task's results the first ones stay; of errors, interrupts and resumes the last
+), puts as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+    select thread_id, ns, checkpoint_id, parent_id, checkpoint, metadata
+    from fence join json_to_recordset(%(puts)s)
+        as new (n int, thread_id text, ns text, checkpoint_id text, parent_id text, checkpoint jsonb, metadata jsonb)
+        using (n)
+    on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
+    set checkpoint = excluded.checkpoint, metadata = excluded.metadata
 )
-insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
-select %(thread_id)s, %(ns)s, %(checkpoint_id)s, %(parent_id)s, %(checkpoint)s, %(metadata)s from fence
-on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
-set checkpoint = excluded.checkpoint, metadata = excluded.metadata"""
-PUT_WRITES = f"""{FENCE}
-insert into checkpoint_writes
-    (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-select %(thread_id)s, %(ns)s, %(checkpoint_id)s, %(task_id)s, %(task_path)s, idx, channel, type, blob
-from fence, unnest(%(indices)s::int[], %(channels)s::text[], %(types)s::text[], %(blobs)s::bytea[])
-    as new (idx, channel, type, blob)
-on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do """
-KEEP_FIRST = PUT_WRITES + "update set idx = checkpoint_writes.idx"
-KEEP_LAST = PUT_WRITES + "update set channel = excluded.channel, type = excluded.type, blob = excluded.blob"
+select n from fence"""
 PRUNE = """
 with old as (
     select turn_id from turns where ended_at < now() - make_interval(days => %(days)s)
@@ -85,6 +100,17 @@ def require_strict_msgpack() -> None:
         )
 
 
+@dataclass(eq=False)
+class Write:
+    """What one call of the saver writes, under which lease; ``held`` says afterwards whether that was valid."""
+
+    lease: Lease
+    blobs: list[Row] = field(default_factory=list)
+    writes: list[Row] = field(default_factory=list)
+    puts: list[Row] = field(default_factory=list)
+    held: bool = False
+
+
 class FencedSaver(AsyncPostgresSaver):
     """Checkpoints of turns, written only under a valid lease. Run ``migrate`` first."""
 
@@ -92,6 +118,7 @@ class FencedSaver(AsyncPostgresSaver):
         require_strict_msgpack()
         super().__init__(database)
         self._database = database
+        self._group = GroupCommit(self._write)
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -116,22 +143,26 @@ class FencedSaver(AsyncPostgresSaver):
         for channel, value in checkpoint["channel_values"].items():
             is_plain = value is None or isinstance(value, str | int | float | bool)
             (inline if is_plain else blobs)[channel] = value
-        written = [(channel, version) for channel, version in new_versions.items() if channel in blobs]
-        dumped = [self.serde.dumps_typed(blobs[channel]) for channel, _ in written]
-        await self._write(
-            PUT,
-            configurable,
+        rows = [
             {
-                "channels": [channel for channel, _ in written],
-                "versions": [str(version) for _, version in written],
-                "types": [kind for kind, _ in dumped],
-                "blobs": [blob for _, blob in dumped],
-                "checkpoint_id": checkpoint["id"],
-                "parent_id": configurable.get("checkpoint_id"),
-                "checkpoint": Jsonb({**checkpoint, "channel_values": inline}),
-                "metadata": Jsonb(get_serializable_checkpoint_metadata(config, metadata)),
-            },
-        )
+                "thread_id": configurable["thread_id"],
+                "ns": configurable["checkpoint_ns"],
+                "channel": channel,
+                "version": str(version),
+                **self._dump(blobs[channel]),
+            }
+            for channel, version in new_versions.items()
+            if channel in blobs
+        ]
+        put = {
+            "thread_id": configurable["thread_id"],
+            "ns": configurable["checkpoint_ns"],
+            "checkpoint_id": checkpoint["id"],
+            "parent_id": configurable.get("checkpoint_id"),
+            "checkpoint": {**checkpoint, "channel_values": inline},
+            "metadata": get_serializable_checkpoint_metadata(config, metadata),
+        }
+        await self._add(Write(configurable[LEASE], blobs=rows, puts=[put]))
         return {
             "configurable": {
                 "thread_id": configurable["thread_id"],
@@ -151,34 +182,51 @@ class FencedSaver(AsyncPostgresSaver):
         if not writes:
             return
         configurable = config["configurable"]
-        dumped = [self.serde.dumps_typed(value) for _, value in writes]
-        await self._write(
-            KEEP_LAST if all(channel in WRITES_IDX_MAP for channel, _ in writes) else KEEP_FIRST,
-            configurable,
+        rows = [
             {
+                "thread_id": configurable["thread_id"],
+                "ns": configurable["checkpoint_ns"],
                 "checkpoint_id": configurable["checkpoint_id"],
                 "task_id": task_id,
                 "task_path": task_path,
-                "indices": [WRITES_IDX_MAP.get(channel, index) for index, (channel, _) in enumerate(writes)],
-                "channels": [channel for channel, _ in writes],
-                "types": [kind for kind, _ in dumped],
-                "blobs": [blob for _, blob in dumped],
-            },
-        )
+                "idx": WRITES_IDX_MAP.get(channel, index),
+                "channel": channel,
+                **self._dump(value),
+            }
+            for index, (channel, value) in enumerate(writes)
+        ]
+        await self._add(Write(configurable[LEASE], writes=rows))
 
-    async def _write(self, statement: str, configurable: dict[str, Any], values: dict[str, Any]) -> None:
-        lease: Lease = configurable[LEASE]
-        params = {
-            **values,
-            "thread_id": configurable["thread_id"],
-            "ns": configurable["checkpoint_ns"],
-            "lease_key": lease.thread_key,
-            "epoch": lease.epoch,
-        }
+    def _dump(self, value: Any) -> Row:
+        kind, blob = self.serde.dumps_typed(value)
+        return {"type": kind, "blob": b64encode(blob).decode("ascii")}
+
+    async def _add(self, write: Write) -> None:
+        await self._group.add(write)
+        if not write.held:
+            raise LeaseLost(f"thread {write.lease.thread_key}: lease {write.lease.epoch} is outdated")
+
+    async def _write(self, group: list[Write]) -> None:
+        """Commit what several puts brought, and mark those whose lease is valid."""
+        numbers: dict[Lease, int] = {}
+        blobs: list[Row] = []
+        writes: dict[tuple[Any, ...], Row] = {}
+        puts: dict[tuple[Any, ...], Row] = {}
+        for write in group:
+            number = numbers.setdefault(write.lease, len(numbers))
+            blobs += [{"n": number, **row} for row in write.blobs]
+            for row in write.writes:
+                key = tuple(row[name] for name in WRITE_KEY)
+                if row["idx"] < 0 or key not in writes:
+                    writes[key] = {"n": number, **row}
+            puts |= {tuple(row[name] for name in PUT_KEY): {"n": number, **row} for row in write.puts}
+        leases = [{"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch} for lease, n in numbers.items()]
+        values = {"leases": leases, "blobs": blobs, "writes": [*writes.values()], "puts": [*puts.values()]}
         async with self._database.connection() as conn:
-            cur = await conn.execute(statement, params)
-            if cur.rowcount == 0:
-                raise LeaseLost(f"thread {lease.thread_key}: lease {lease.epoch} is outdated")
+            cur = await conn.execute(WRITE, {name: Json(rows) for name, rows in values.items()})
+            held = {n for (n,) in await cur.fetchall()}
+        for write in group:
+            write.held = numbers[write.lease] in held
 
 
 async def prune(conn: Connection, *, days: int) -> int:

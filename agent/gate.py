@@ -29,6 +29,7 @@ from agent.context import TurnContext
 from agent.redaction import Redactor
 from agent.repair import MALFORMED
 from storage import audit, effects
+from storage.batches import GroupCommit
 from storage.db import Database, StorageError
 from storage.effects import Effect
 from storage.leases import LeaseLost
@@ -66,6 +67,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         self._max_calls = max_calls
         self._tool_seconds = tool_seconds
         self._result_bytes = result_bytes
+        self._audit_log = GroupCommit(self._insert)
 
     async def awrap_tool_call(
         self,
@@ -188,8 +190,11 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             "channel_id": context.viewer.asked_in,
             "arguments_sha256": digest(call["args"]),
         }
+        await self._audit_log.add(audit.Entry(context.requester.user_id, action, details))
+
+    async def _insert(self, entries: list[audit.Entry]) -> None:
         async with self._database.connection() as conn:
-            await audit.record(conn, who=context.requester.user_id, action=action, details=details)
+            await audit.insert(conn, *entries)
 
 
 def digest(args: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from agent.errors import ModelRefused, ModelUnavailable
 from agent.redaction import Redactor
 from storage import usage
+from storage.batches import GroupCommit
 from storage.db import Database
 from storage.usage import ModelCall
 from tools.context import ToolContext
@@ -56,6 +57,7 @@ class ModelCaller:
         self._price = prices.get(model, Price())
         self._redactor = redactor
         self._wait = wait
+        self._usage = GroupCommit(self._insert)
 
     async def call(
         self,
@@ -142,25 +144,27 @@ class ModelCaller:
         prompt_tokens = int(counted.get("input_tokens") or input_chars // 4)
         output_tokens = int(counted.get("output_tokens") or output_chars // 4)
         cost = (prompt_tokens * self._price.input + output_tokens * self._price.output) / 1_000_000
-        async with self._database.connection() as conn:
-            await usage.insert(
-                conn,
-                ModelCall(
-                    turn_id=context.turn_id,
-                    team_id=context.viewer.team_id,
-                    channel_id=context.viewer.asked_in,
-                    requester_id=context.viewer.requester_id,
-                    module=module,
-                    model=self.model,
-                    input_chars=input_chars,
-                    output_chars=output_chars,
-                    prompt_tokens=prompt_tokens,
-                    output_tokens=output_tokens,
-                    cost=Decimal(str(round(cost, 6))),
-                    latency_ms=round(seconds * 1000),
-                    error=problem,
-                ),
+        await self._usage.add(
+            ModelCall(
+                turn_id=context.turn_id,
+                team_id=context.viewer.team_id,
+                channel_id=context.viewer.asked_in,
+                requester_id=context.viewer.requester_id,
+                module=module,
+                model=self.model,
+                input_chars=input_chars,
+                output_chars=output_chars,
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+                cost=Decimal(str(round(cost, 6))),
+                latency_ms=round(seconds * 1000),
+                error=problem,
             )
+        )
+
+    async def _insert(self, calls: list[ModelCall]) -> None:
+        async with self._database.connection() as conn:
+            await usage.insert(conn, *calls)
 
 
 def status_of(error: BaseException) -> int | None:

@@ -69,18 +69,21 @@ class Answering:
     async def answer(self, turn_id: UUID) -> str | None:
         """Answer a turn, once, and deliver the answer, once; returns the error of a turn that was given up.
 
+        Where an earlier turn of the thread waits too, it goes first: each turn has a job, and they run one
+        after the other, so every turn gets its answer and the order of the questions is kept.
+
         Raises:
             LeaseLost: another worker has the thread.
             PostUnsettled: Slack did not take the answer yet.
             Exception: anything unforeseen, to be tried again.
         """
-        turn, lease = await self._begin(turn_id)
+        turn, lease = await self._begin(await self._next(turn_id))
         if turn is None:
             return None
         gave_up: str | None = None
         if not turn.is_over:
             gave_up = await self._work(turn, lease)
-        await self._outbox.deliver(turn_id, lease)
+        await self._outbox.deliver(turn.turn_id, lease)
         return gave_up
 
     async def ask(self, turn_id: UUID) -> None:
@@ -113,6 +116,11 @@ class Answering:
     async def wait_until_ended(self, job_id: int | None) -> None:
         """Wait until another worker has ended a job that was taken from this one."""
         await queue.wait_until_ended(self._database, job_id)
+
+    async def _next(self, turn_id: UUID) -> UUID:
+        async with self._database.connection() as conn:
+            turn = await turns.get(conn, turn_id)
+            return (await turns.oldest_unsettled(conn, turn) if turn else None) or turn_id
 
     async def _begin(self, turn_id: UUID) -> tuple[Turn | None, Lease]:
         async with self._database.connection() as conn:

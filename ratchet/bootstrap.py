@@ -78,6 +78,8 @@ class Services:
             "backfill": self.slack.backfill,
             "backfill_limit": BACKFILL_MESSAGES_DEV if self.settings.dev_mode else BACKFILL_MESSAGES,
             "database": self.database,
+            "directory": self.slack.directory,
+            "enqueue": self.enqueue,
             "checkpoint_days": self.settings.agent.checkpoint_days,
         }
 

@@ -11,12 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 # Read when langgraph is imported: without it a poisoned checkpoint row could run code.
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
+
+class _Group(typer.core.TyperGroup):
+    """The command group; its help ends with every setting."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        from ratchet.settings import Settings, describe
+
+        typer.echo("Settings, with their defaults (environment, .env or configs/ratchet.yaml):\n")
+        for line in describe(Settings()):
+            typer.echo(f"  {line}")
+
+
 app = typer.Typer(
     name="ratchet",
+    cls=_Group,
     help="An operations agent for Slack. `ratchet settings` lists every setting.",
     no_args_is_help=True,
     add_completion=False,

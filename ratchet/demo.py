@@ -16,6 +16,7 @@ from rich.console import Console
 from agent.models import ModelChoice
 from ratchet.bootstrap import Services, choose_model, open_services, prepare_model
 from ratchet.demo_terminal import Terminal
+from ratchet.jobs import onboarding
 from ratchet.progress import pull_progress
 from ratchet.serve import running
 from ratchet.settings import DatabaseSettings, Settings, SettingsError
@@ -24,7 +25,7 @@ from sandbox.demo_data import load_demo
 from sandbox.importer import load_folder
 from sandbox.server import Sandbox, SandboxConfig, open_sandbox
 from sandbox.workspace import Workspace
-from storage import db, messages
+from storage import messages
 from storage.embedded import open_embedded
 
 ONBOARDING_SECONDS = 120.0
@@ -124,9 +125,6 @@ async def _wait_until_read(services: Services) -> int:
     async with asyncio.timeout(ONBOARDING_SECONDS):
         while True:
             async with services.database.connection() as conn:
-                waiting = await db.fetch_value(
-                    conn, "select count(*) from channels where onboarding_status = 'started'"
-                )
-                if not waiting:
+                if await onboarding.is_idle(conn):
                     return await messages.count(conn, services.slack.identity.team_id)
             await asyncio.sleep(0.05)

@@ -120,7 +120,7 @@ class Terminal:
                     if thread is None and item.get("type") == "message" and not item.get("thread_ts"):
                         if item.get("user") == self._workspace.bot_user_id:
                             thread = self._thread_ts = str(item["ts"])
-                            self._print(_text(item), style="cyan")
+                            self._print(self._named(_text(item)), style="cyan")
                         continue
                     if item.get("thread_ts") == thread and self._show(item):
                         return True
@@ -134,7 +134,7 @@ class Terminal:
             self._print(f"  · ratchet {item['status']}", style="dim")
         if item["type"] != "message" or item.get("user") != self._workspace.bot_user_id:
             return False
-        text = _text(item)
+        text = self._named(_text(item))
         self._print("ratchet:", style="bold green")
         if self._console.is_terminal:
             self._console.print(Markdown(text, hyperlinks=False))
@@ -142,6 +142,11 @@ class Terminal:
             self._print(text)
         part = PART.search(text)
         return part is None or part[1] == part[2]
+
+    def _named(self, text: str) -> str:
+        """The text with people's names instead of their ids."""
+        names = {user.id: user.name for user in self._workspace.users.values()}
+        return re.sub(r"<@([A-Z0-9]+)>", lambda match: "@" + names.get(match[1], match[1]), text)
 
     def _prompt(self) -> str:
         place = "DM" if self._is_dm else f"#{self._channel}"

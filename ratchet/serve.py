@@ -68,7 +68,7 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
                     "no way for events to reach Ratchet: set RATCHET_SLACK_APP_TOKEN (Socket Mode) "
                     "or RATCHET_SLACK_SIGNING_SECRET (HTTP)"
                 )
-            await _catch_up(services)
+            await onboarding.enqueue_sync(services.queue)
         app = create_app(services, sockets=sockets)
         if "web" in parts:
             await stack.enter_async_context(_serving(app, settings.http_addr))
@@ -90,15 +90,6 @@ async def serve(services: Services, parts: frozenset[str] = PARTS) -> None:
 async def _finish(workers: asyncio.Task[None], stop: asyncio.Event) -> None:
     stop.set()
     await workers
-
-
-async def _catch_up(services: Services) -> None:
-    """Learn who and what is in the workspace; channels that were never read are onboarded."""
-    slack = services.slack
-    await slack.directory.load_users()
-    await slack.directory.load_own_channels()
-    async with services.database.connection() as conn, conn.transaction():
-        await onboarding.enqueue_missing(conn, services.enqueue, slack.identity.team_id)
 
 
 @asynccontextmanager

@@ -171,7 +171,7 @@ class PolicySettings(Section):
     """The default policy, and what channels (by name or id) have instead."""
 
     default: Policy = Field(default_factory=Policy)
-    channels: dict[str, Policy] = Field(default_factory=dict)
+    channels: dict[str, Policy] = Field(default_factory=dict, description="policies by channel name or id")
 
 
 class ClassifierSettings(Section):
@@ -265,15 +265,19 @@ def variables() -> dict[str, tuple[str, ...]]:
     known: dict[str, tuple[str, ...]] = {}
     for path, info, _ in walk(Settings()):
         upper = [part.upper() for part in path]
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        aliases = extra.get("env", [])
-        for name in (
-            PREFIX + "__".join(upper),
-            PREFIX + "_".join(upper),
-            *(aliases if isinstance(aliases, list) else []),
-        ):
-            known[str(name)] = path
+        for name in (PREFIX + "__".join(upper), _variable(path), *_aliases(info)):
+            known[name] = path
     return known
+
+
+def _variable(path: tuple[str, ...]) -> str:
+    return PREFIX + "_".join(path).upper()
+
+
+def _aliases(info: FieldInfo) -> list[str]:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    names = extra.get("env", [])
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def load_settings(
@@ -353,7 +357,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {path}{_nearest(path, _paths())}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{path}: {message} (environment: {PREFIX}{path.upper().replace('.', '__')})" if path else message
+    return f"{path}: {message} (environment: {PREFIX}{path.upper().replace('.', '_')})" if path else message
 
 
 def _paths() -> list[str]:
@@ -369,10 +373,10 @@ def describe(current: Settings) -> Iterator[str]:
     """One line a setting: variable, value now, default where it differs, purpose. Secrets are masked."""
     defaults = {path: value for path, _, value in walk(Settings())}
     for path, info, value in walk(current):
-        name = PREFIX + "__".join(part.upper() for part in path)
         default = defaults[path]
         changed = f" (default {_show(default)})" if value != default else ""
-        yield f"{name} = {_show(value)}{changed}  # {info.description or ''}"
+        also = [f"also {name}" for name in _aliases(info) if name != _variable(path)]
+        yield f"{_variable(path)} = {_show(value)}{changed}  # {', '.join([info.description or '', *also])}"
 
 
 def _show(value: Any) -> str:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sandbox.control import Control
 from sandbox.models.server import ModelServer
+from sandbox.pages import Pages
 from sandbox.slack.state import Slack
 from sandbox.slack.web_api import WebApi
 from sandbox.workspace import Workspace
@@ -138,7 +139,7 @@ async def open_sandbox(
             slack.dispatcher.settings.request_url = config.request_url
         models = ModelServer(brain=config.brain)
         control = Control(slack, models)
-        await _serve(stack, slack_socket, [*WebApi(slack).routes(), *control.routes()])
+        await _serve(stack, slack_socket, [*WebApi(slack).routes(), *control.routes(), *Pages(workspace).routes()])
         await _serve(stack, model_socket, models.routes())
         stack.push_async_callback(slack.close)
         yield Sandbox(slack.url, _url(config.host, model_socket), workspace, slack, models)

@@ -32,6 +32,11 @@ class Directory:
         self._refreshed: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
+    @property
+    def team_id(self) -> str:
+        """The workspace."""
+        return self._identity.team_id
+
     async def refresh(self, team_id: str, user_id: str) -> None:
         """Ask Slack which non-public channels a user shares with Ratchet, unless that was just done.
 
@@ -50,29 +55,29 @@ class Directory:
             self._refreshed[user_id] = time.monotonic()
 
     async def user(self, team_id: str, user_id: str) -> User:
-        """A user, at most an hour old; someone whom Slack does not describe counts as a stranger."""
+        """A user, at most an hour old, or as last known while Slack is away; an unknown one is a stranger."""
         async with self._database.connection() as conn:
-            known = await channels.get_user(conn, team_id, user_id, max_age_seconds=USER_SECONDS)
-        if known:
+            known = await channels.get_user(conn, team_id, user_id)
+        if known and known.age_seconds < USER_SECONDS:
             return known
         try:
             response = await self._client.users_info(user=user_id)
         except UNREACHABLE as error:
             log.warning("user not found", user_id=user_id, error=str(error))
-            return User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
+            return known or User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
         user = self._describe(response["user"])
         async with self._database.connection() as conn:
-            await channels.upsert_user(conn, user)
+            await channels.upsert_users(conn, [user])
         return user
 
     async def load_users(self) -> int:
         """Store everybody of the workspace; returns how many."""
         count = 0
         async for page in await self._client.users_list(limit=200):
+            members = [self._describe(member) for member in page["members"]]
             async with self._database.connection() as conn:
-                for member in page["members"]:
-                    await channels.upsert_user(conn, self._describe(member))
-                    count += 1
+                await channels.upsert_users(conn, members)
+            count += len(members)
         return count
 
     async def load_channel(self, channel_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slack_app.visible import visible_text
@@ -137,13 +137,9 @@ def parse(body: dict[str, Any]) -> Envelope:
             return Envelope(f"command:{command.trigger_id}", command.team_id, "slash_command", command)
         if body.get("type") == "block_actions":
             return _click(body)
+        return _other(body)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise BadPayload(f"a Slack payload lacks {error}") from error
-    team = body.get("team") if isinstance(body.get("team"), dict) else {}
-    identity = body.get("trigger_id") or (body.get("view") or {}).get("id")
-    if not identity:
-        raise BadPayload(f"a Slack payload of type {body.get('type')!r} has no id")
-    return Envelope(f"{body.get('type')}:{identity}", str((team or {}).get("id", "")), str(body.get("type")), None)
 
 
 def parse_message(team_id: str, message: dict[str, Any], channel_id: str, channel_type: str | None) -> IncomingMessage:
@@ -174,7 +170,11 @@ def _message(team_id: str, event: dict[str, Any]) -> Event | None:
         changed = event["message"]
         if changed.get("subtype") == "tombstone":
             return MessageDeleted(team_id, event["channel"], str(changed["ts"]))
-        return MessageChanged(parse_message(team_id, changed, event["channel"], event.get("channel_type")))
+        message = parse_message(team_id, changed, event["channel"], event.get("channel_type"))
+        if message.is_bot and message.edited_ts is None:
+            # Slack marks no edit where an integration changes blocks or attachments only: firing to resolved.
+            message = replace(message, edited_ts=str(event.get("event_ts") or event.get("ts") or "") or None)
+        return MessageChanged(message)
     if subtype not in SPOKEN:
         return None
     return parse_message(team_id, event, event["channel"], event.get("channel_type"))
@@ -220,6 +220,14 @@ def _click(body: dict[str, Any]) -> Envelope:
     )
     identity = f"{body.get('trigger_id') or ''}:{action.get('action_ts') or ''}:{click.action_id}"
     return Envelope(f"click:{identity}", click.team_id, "click", click)
+
+
+def _other(body: dict[str, Any]) -> Envelope:
+    kind, team = str(body.get("type")), body.get("team") or {}
+    identity = body.get("trigger_id") or (body.get("view") or {}).get("id")
+    if not identity:
+        raise BadPayload(f"a Slack payload of type {kind!r} has no id")
+    return Envelope(f"{kind}:{identity}", str(team.get("id") or ""), kind, None)
 
 
 Parser = Callable[[str, dict[str, Any]], Event | None]

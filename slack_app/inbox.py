@@ -15,7 +15,7 @@ import structlog
 
 from slack_app import events
 from slack_app.events import Click, Command, IncomingMessage, Membership, MessageChanged, MessageDeleted, Reaction
-from storage import channels, db, inbox, messages, turns
+from storage import channels, inbox, messages, turns
 from storage.db import Connection, Database
 from storage.messages import NewMessage
 from storage.turns import Source
@@ -23,6 +23,7 @@ from tools.alerts import read_alert
 
 log = structlog.get_logger()
 NAMESPACE = UUID("5f0f1b0e-3c1d-4b7a-9a62-7261746368e7")
+USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
 BACKFILL_LOCK = "backfill:{channel_id}"
 
 
@@ -99,13 +100,8 @@ class Inbox:
 
     async def describe(self, conn: Connection, message: IncomingMessage) -> NewMessage:
         """A message as it is stored: with its author's name, permalink and the alert it reports."""
-        author = message.bot_username or ""
-        if not author and message.user_id:
-            author = await db.fetch_value(
-                conn,
-                "select name from users where team_id = %s and user_id = %s",
-                (message.team_id, message.user_id),
-            )
+        mentioned = USER.findall(message.text)
+        names = await channels.user_names(conn, message.team_id, [*mentioned, message.user_id or ""])
         is_own = message.bot_id == self._identity.bot_id or message.user_id == self._identity.bot_user_id
         alert = None if is_own else read_alert(message.text, is_bot=message.is_bot)
         return NewMessage(
@@ -115,9 +111,10 @@ class Inbox:
             thread_ts=message.thread_ts,
             user_id=message.user_id,
             bot_id=message.bot_id,
-            author=author or message.user_id or "unknown",
+            author=message.bot_username or names.get(message.user_id or "") or message.user_id or "unknown",
             is_bot=message.is_bot or is_own,
-            text=message.text,
+            searchable=not is_own and self._addressed(message) is None,
+            text=USER.sub(lambda match: "@" + names.get(match[1], match[1]), message.text),
             permalink=self._identity.permalink(message.channel_id, message.ts, message.thread_ts),
             alert=alert.alert if alert else None,
             service=alert.service if alert else None,
@@ -143,7 +140,7 @@ class Inbox:
             message_ts=message.ts,
             requester_id=message.user_id,
             source=source,
-            question=self._mention.sub("", message.raw_text).strip(),
+            question=self._mention.sub("", message.text).strip(),
         ):
             key = turns.thread_key(message.team_id, message.channel_id, thread_ts)
             await self._enqueue(conn, "answer", lock=key, turn_id=str(turn_id))

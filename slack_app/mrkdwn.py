@@ -7,21 +7,30 @@ import re
 from slackify_markdown import slackify_markdown
 
 LONGEST_PART = 9000  # a markdown block takes 12,000 characters; text and blocks of a message share about 13,200
-BROADCAST = re.compile(r"<!(?=channel|here|everyone|subteam)|@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
-IMAGE = re.compile(r"!\[([^\]]*)\]\(")
-FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n`]*)$", re.MULTILINE)
+LONGEST_NOTICE = 3000
+LONGEST_TEXT = 40_000  # where Slack cuts a text without blocks
+BROADCAST = re.compile(
+    r"(?:<|&lt;)\\?!(?=channel|here|everyone|subteam)|@(?=(?:channel|here|everyone)\b)", re.IGNORECASE
+)
+IMAGE = re.compile(r"!(?=\[[^\n]*?\][(\[])")
+FENCE = re.compile(r"^ {0,3}(`{3,20}|~{3,20})([^\n`]*)$", re.MULTILINE)
+LONGEST_FENCE = 40  # of a line that opens a code fence again: its marker and language
 WORD_JOINER = "\u2060"
 
 
 def neutralise(markdown: str) -> str:
     """Markdown that notifies no group and loads no image; the words stay readable."""
-    quiet = BROADCAST.sub(lambda match: match[0] + WORD_JOINER, markdown)
-    return IMAGE.sub(r"[\1](", quiet)
+    return IMAGE.sub("", _quiet(markdown))
 
 
-def fallback(markdown: str) -> str:
+def fallback(markdown: str, longest: int = LONGEST_NOTICE) -> str:
     """The same as Slack's mrkdwn, for notifications and clients without blocks."""
-    return slackify_markdown(markdown).strip()[:3000] or "…"
+    # Again quiet: rendering undoes escapes and entities, and makes <!channel|x> of [x](!channel).
+    return _quiet(slackify_markdown(markdown)).strip()[:longest] or "…"
+
+
+def _quiet(text: str) -> str:
+    return BROADCAST.sub(lambda match: match[0] + WORD_JOINER, text)
 
 
 def split(markdown: str, longest: int = LONGEST_PART) -> list[str]:
@@ -36,10 +45,10 @@ def split(markdown: str, longest: int = LONGEST_PART) -> list[str]:
     parts: list[str] = []
     fence = ""
     while text:
-        head, text = _cut(text, room - len(fence) - 10)
-        opened = fence
+        opened = fence[:LONGEST_FENCE]
+        head, text = _cut(text, room - len(opened) - 24)
         fence = _open_fence(f"{opened}\n{head}" if opened else head)
-        closing = "\n```" if fence.startswith("```") else "\n~~~" if fence else ""
+        closing = f"\n{_marker(fence)}" if fence else ""
         parts.append(f"{opened}\n{head}{closing}" if opened else f"{head}{closing}")
     return [f"{part}\n\n_Part {number}/{len(parts)}_" for number, part in enumerate(parts, 1)]
 
@@ -61,10 +70,10 @@ def _open_fence(text: str) -> str:
         marker = match[1]
         if not opened:
             opened = match[0].strip()
-        elif (
-            marker[0] == opened[0]
-            and len(marker) >= len(opened) - len(opened.lstrip(opened[0]))
-            and not match[2].strip()
-        ):
+        elif marker[0] == opened[0] and len(marker) >= len(_marker(opened)) and not match[2].strip():
             opened = ""
     return opened
+
+
+def _marker(fence: str) -> str:
+    return fence[: len(fence) - len(fence.lstrip(fence[0]))]

@@ -7,6 +7,7 @@ after a crash or a lost response the message is looked up in Slack before it is 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -42,10 +43,18 @@ class PostUnsettled(Exception):
 class Outbox:
     """Sends what is intended and not yet posted."""
 
-    def __init__(self, client: AsyncWebClient, database: Database, *, dev_channel: str | None = None) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        database: Database,
+        *,
+        dev_channel: str | None = None,
+        wait: Callable[[int], float] = lambda attempt: min(2.0**attempt, 5.0),
+    ) -> None:
         self._client = client
         self._database = database
         self._dev_channel = dev_channel
+        self._wait = wait
 
     async def deliver(self, turn_id: UUID, lease: Lease) -> list[Post]:
         """Bring every post of a turn to Slack, in order, and return them all.
@@ -64,10 +73,11 @@ class Outbox:
 
     async def _settle(self, post: Post, lease: Lease) -> None:
         doubtful = post.state == "sending"
+        plain = False
         problem = ""
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(min(2.0**attempt, 5.0))
+                await asyncio.sleep(self._wait(attempt))
             try:
                 if doubtful and (ts := await self._find(post)):
                     await self._posted(post, ts)
@@ -76,14 +86,13 @@ class Outbox:
                     await hold(conn, lease)
                     await posts.set_sending(conn, post.post_id)
                 doubtful = True
-                await self._posted(post, await self._send(post, plain=problem in LAYOUT))
+                await self._posted(post, await self._send(post, plain=plain))
                 return
             except SlackApiError as error:
                 problem = _reason(error)
-                if problem in LAYOUT and attempt == 0:
-                    doubtful = False
-                    continue
-                if problem in FINAL:
+                if problem in LAYOUT and not plain:
+                    plain, doubtful = True, False
+                elif problem in FINAL:
                     log.error("Slack rejects a post", post_id=post.post_id, error=problem)
                     async with self._database.connection() as conn:
                         await posts.set_rejected(conn, post.post_id, problem)
@@ -103,7 +112,7 @@ class Outbox:
         response = await self._client.chat_postMessage(
             channel=self._dev_channel or post.channel_id,
             thread_ts=None if self._dev_channel else post.thread_ts,
-            text=mrkdwn.fallback(text),
+            text=mrkdwn.fallback(text, mrkdwn.LONGEST_TEXT) if plain else mrkdwn.fallback(text),
             blocks=blocks,
             metadata={"event_type": EVENT_TYPE, "event_payload": {"post_id": post.post_id}},
             unfurl_links=False,

@@ -13,7 +13,7 @@ import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
-from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from slack_app.app import SlackError
@@ -21,16 +21,32 @@ from slack_app.app import SlackError
 log = structlog.get_logger()
 CHECK_SECONDS = 3.0
 FAILED_CHECKS = 3
+SETTLE_SECONDS = 2.0
+
+
+class Handler(AsyncSocketModeHandler):
+    """Bolt's handler, which also knows how many deliveries it works on and when the last one came."""
+
+    def __init__(self, app: AsyncApp, app_token: str) -> None:
+        super().__init__(app, app_token)
+        self.in_flight = 0
+        self.last_delivery = time.monotonic()
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        """Hand one delivery to Bolt, which acks it."""
+        self.in_flight += 1
+        self.last_delivery = time.monotonic()
+        try:
+            await super().handle(client, req)
+        finally:
+            self.in_flight -= 1
 
 
 class Sockets:
     """The open connections, for health: how many live, and how old the last delivery is."""
 
-    def __init__(self, handlers: list[AsyncSocketModeHandler]) -> None:
+    def __init__(self, handlers: list[Handler]) -> None:
         self.handlers = handlers
-        self._last = time.monotonic()
-        for handler in handlers:
-            handler.client.socket_mode_request_listeners.append(self._note)
 
     async def connected(self) -> int:
         """How many connections are up."""
@@ -38,10 +54,14 @@ class Sockets:
 
     def seconds_since_event(self) -> float:
         """Age of the last delivery, or of the start if there was none."""
-        return time.monotonic() - self._last
+        return time.monotonic() - max(handler.last_delivery for handler in self.handlers)
 
-    async def _note(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        self._last = time.monotonic()
+    async def settle(self, *, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until no delivery is being worked on: closing a socket does not wait for its acks."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(handler.in_flight for handler in self.handlers):  # noqa: ASYNC110 - they are not ours
+                    await asyncio.sleep(0.02)
 
     async def watch(self, *, check_seconds: float = CHECK_SECONDS) -> None:
         """Free connections that are stuck, for ever.
@@ -70,10 +90,13 @@ async def open_sockets(app: AsyncApp, app_token: str, *, count: int) -> AsyncIte
     Raises:
         SlackError: the app token is refused, or Slack cannot be reached.
     """
-    handlers = [AsyncSocketModeHandler(app, app_token) for _ in range(count)]
+    handlers = [Handler(app, app_token) for _ in range(count)]
+    sockets = Sockets(handlers)
     watchdog: asyncio.Task[None] | None = None
     try:
         try:
+            # The SDK would try a refused token again and again; here its answer is seen.
+            await app.client.apps_connections_open(app_token=app_token)
             for handler in handlers:
                 await handler.connect_async()  # type: ignore[no-untyped-call]
         except SlackApiError as error:
@@ -82,12 +105,12 @@ async def open_sockets(app: AsyncApp, app_token: str, *, count: int) -> AsyncIte
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SlackError(f"Slack's Socket Mode cannot be reached: {error or type(error).__name__}") from error
-        sockets = Sockets(handlers)
         watchdog = asyncio.create_task(sockets.watch())
         yield sockets
     finally:
         if watchdog:
             watchdog.cancel()
+            await sockets.settle()
         for handler in handlers:
             with contextlib.suppress(Exception):  # it is going away in any case
                 await handler.close_async()  # type: ignore[no-untyped-call]

@@ -40,7 +40,10 @@ class ChannelSummary:
 
 @dataclass(frozen=True)
 class User:
-    """A person or bot; guests and strangers (Slack Connect) have fewer rights."""
+    """A person or bot; guests and strangers (Slack Connect) have fewer rights.
+
+    ``age_seconds`` says how long ago Slack described them.
+    """
 
     team_id: str
     user_id: str
@@ -48,6 +51,7 @@ class User:
     is_bot: bool
     is_guest: bool
     is_stranger: bool
+    age_seconds: float = 0.0
 
 
 COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status"
@@ -163,30 +167,32 @@ async def remove_membership(conn: Connection, team_id: str, user_id: str, channe
     )
 
 
-async def upsert_user(conn: Connection, user: User) -> None:
-    """Store what Slack says of a user."""
-    await conn.execute(
+async def upsert_users(conn: Connection, users: list[User]) -> None:
+    """Store what Slack says of users."""
+    await conn.cursor().executemany(
         """insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger)
            values (%s, %s, %s, %s, %s, %s)
            on conflict (team_id, user_id) do update
            set name = excluded.name, is_bot = excluded.is_bot, is_guest = excluded.is_guest,
                is_stranger = excluded.is_stranger, refreshed_at = now()""",
-        (user.team_id, user.user_id, user.name, user.is_bot, user.is_guest, user.is_stranger),
+        [(user.team_id, user.user_id, user.name, user.is_bot, user.is_guest, user.is_stranger) for user in users],
     )
 
 
-async def get_user(conn: Connection, team_id: str, user_id: str, *, max_age_seconds: int) -> User | None:
-    """A user whom Slack described within ``max_age_seconds``, else None."""
+async def get_user(conn: Connection, team_id: str, user_id: str) -> User | None:
+    """A user as Slack described them last."""
     return await db.fetch_one(
         conn,
         User,
-        "select team_id, user_id, name, is_bot, is_guest, is_stranger from users "
-        "where team_id = %s and user_id = %s and refreshed_at > now() - make_interval(secs => %s)",
-        (team_id, user_id, max_age_seconds),
+        "select team_id, user_id, name, is_bot, is_guest, is_stranger, "
+        "extract(epoch from now() - refreshed_at)::float as age_seconds from users where team_id = %s and user_id = %s",
+        (team_id, user_id),
     )
 
 
-async def user_names(conn: Connection, team_id: str) -> dict[str, str]:
-    """Every known user's name by id."""
-    cur = await conn.execute("select user_id, name from users where team_id = %s", (team_id,))
+async def user_names(conn: Connection, team_id: str, user_ids: list[str]) -> dict[str, str]:
+    """The names of those of the given users who are known, by id."""
+    cur = await conn.execute(
+        "select user_id, name from users where team_id = %s and user_id = any(%s)", (team_id, user_ids)
+    )
     return dict(await cur.fetchall())

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from storage import db
 from storage.db import Connection
-from storage.leases import Lease, hold
+from storage.leases import HELD, Lease, hold, require
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,26 @@ async def append(
     Raises:
         LeaseLost: another worker has the thread.
     """
-    await hold(conn, lease)
-    await conn.execute(
-        """insert into conversations (thread_key, seen_upto_ts) values (%(key)s, %(ts)s)
-           on conflict (thread_key) do update set seen_upto_ts = greatest(
-               conversations.seen_upto_ts::numeric, excluded.seen_upto_ts::numeric)::text""",
-        {"key": lease.thread_key, "ts": seen_upto_ts},
+    held = await db.fetch_value(
+        conn,
+        f"""with fence as materialized ({HELD}), conversation as (
+               insert into conversations (thread_key, seen_upto_ts) select %(thread_key)s, %(ts)s from fence
+               on conflict (thread_key) do update set seen_upto_ts = greatest(
+                   conversations.seen_upto_ts::numeric, excluded.seen_upto_ts::numeric)::text
+           ), appended as (
+               insert into conversation_messages (thread_key, seq, turn_id, message)
+               select %(thread_key)s,
+                      coalesce((select max(seq) from conversation_messages where thread_key = %(thread_key)s), 0) + n,
+                      %(turn_id)s, message
+               from fence, jsonb_array_elements(%(messages)s) with ordinality as new (message, n)
+               where not exists (
+                   select 1 from conversation_messages where thread_key = %(thread_key)s and turn_id = %(turn_id)s)
+               on conflict do nothing
+           )
+           select 1 from fence""",
+        {**lease.params(), "turn_id": turn_id, "ts": seen_upto_ts, "messages": Jsonb(messages)},
     )
-    await conn.execute(
-        """insert into conversation_messages (thread_key, seq, turn_id, message)
-           select %(key)s, coalesce((select max(seq) from conversation_messages where thread_key = %(key)s), 0) + n,
-                  %(turn_id)s, message
-           from unnest(%(messages)s::jsonb[]) with ordinality as new (message, n)
-           where not exists (select 1 from conversation_messages where thread_key = %(key)s and turn_id = %(turn_id)s)
-           on conflict do nothing""",
-        {"key": lease.thread_key, "turn_id": turn_id, "messages": [Jsonb(message) for message in messages]},
-    )
+    require(held, lease)
 
 
 async def set_summary(conn: Connection, lease: Lease, summary: str, summarised_upto: int) -> None:

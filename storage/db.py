@@ -9,6 +9,7 @@ Errors:
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from storage import adaptation
 
 Connection = psycopg.AsyncConnection[Any]
 Database = AsyncConnectionPool[Connection]
@@ -60,8 +63,8 @@ async def open_database(
         min_size=min_size,
         max_size=max_size,
         kwargs={"prepare_threshold": 0},
-        configure=_autocommit,  # not by kwargs: the queue opens a connection of its own from them
-        check=AsyncConnectionPool.check_connection,
+        configure=_configure,  # autocommit not by kwargs: the queue opens a connection of its own from them
+        check=_check_idle,
         open=False,
         timeout=30.0,
         name="ratchet",
@@ -77,8 +80,20 @@ async def open_database(
         await pool.close()
 
 
-async def _autocommit(conn: Connection) -> None:
+async def _configure(conn: Connection) -> None:
     await conn.set_autocommit(True)
+    adaptation.register(conn)
+
+
+async def _check_idle(conn: Connection) -> None:
+    """Find out whether the server has left a pooled connection, without a round trip while all is well.
+
+    Nothing is to be read from an idle connection, unless the server said goodbye or closed it.
+    """
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(conn)
 
 
 async def check_connection(url: str, *, timeout: float = 5.0) -> None:
@@ -87,6 +102,12 @@ async def check_connection(url: str, *, timeout: float = 5.0) -> None:
     Raises:
         DatabaseUnavailable: with the server's own reason in one line.
     """
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text repeats the URL, with the password
+        raise DatabaseUnavailable(
+            "the database URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
     try:
         conn = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=max(2, int(timeout)))
         await conn.close()

@@ -7,9 +7,13 @@ number outdated and can write no more. The numbers live in the database, so no m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from storage import db
 from storage.db import Connection, StorageError
+
+# A row if the lease is valid, and then nobody takes the thread until the transaction ends.
+HELD = "select 1 from thread_leases where thread_key = %(thread_key)s and epoch = %(epoch)s for share"
 
 
 class LeaseLost(StorageError):
@@ -22,6 +26,10 @@ class Lease:
 
     thread_key: str
     epoch: int
+
+    def params(self) -> dict[str, Any]:
+        """The values that ``HELD`` binds."""
+        return {"thread_key": self.thread_key, "epoch": self.epoch}
 
 
 async def take(conn: Connection, thread_key: str) -> Lease:
@@ -41,10 +49,14 @@ async def hold(conn: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: the thread was taken already.
     """
-    held = await db.fetch_value(
-        conn,
-        "select 1 from thread_leases where thread_key = %s and epoch = %s for share",
-        (lease.thread_key, lease.epoch),
-    )
+    require(await db.fetch_value(conn, HELD, lease.params()), lease)
+
+
+def require(held: int | None, lease: Lease) -> None:
+    """Insist on the row that ``HELD`` found.
+
+    Raises:
+        LeaseLost: there was none.
+    """
     if held is None:
         raise LeaseLost(f"thread {lease.thread_key}: lease {lease.epoch} is outdated")

@@ -29,6 +29,7 @@ class NewMessage:
     author: str
     is_bot: bool
     text: str
+    searchable: bool = True
     permalink: str = ""
     alert: str | None = None
     service: str | None = None
@@ -81,7 +82,7 @@ class MessageFilter:
 
     def where(self) -> str:
         """Conditions on ``m`` for ``params()``."""
-        conditions = ["m.deleted_at is null"]
+        conditions = ["m.deleted_at is null", "m.searchable"]
         if self.query.strip():
             conditions.append(f"m.search @@ {QUERY}")
         if self.channel_id:
@@ -103,11 +104,13 @@ class MessageFilter:
 
 # Any of the words may match and rank decides: a question is not a list of required words.
 QUERY = "replace(plainto_tsquery('english', %(query)s)::text, ' & ', ' | ')::tsquery"
-HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id, m.author,
+HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id,
+         case when m.is_bot then m.author else coalesce(u.name, m.author) end as author,
          m.is_bot, m.text, m.permalink, m.posted_at,
          (select count(*) from messages r where r.team_id = m.team_id and r.channel_id = m.channel_id
             and r.thread_ts = m.ts and r.ts <> m.ts and r.deleted_at is null)::int as reply_count"""
-FROM = "from messages m join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id"
+FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id
+          left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
 
 async def insert(conn: Connection, message: NewMessage) -> bool:
@@ -115,10 +118,10 @@ async def insert(conn: Connection, message: NewMessage) -> bool:
     return bool(
         await db.execute(
             conn,
-            """insert into messages (team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, text,
-                                     permalink, alert, service, alert_action, edited_ts, attrs)
+            """insert into messages (team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable,
+                                     text, permalink, alert, service, alert_action, edited_ts, attrs)
                values (%(team_id)s, %(channel_id)s, %(ts)s, %(thread_ts)s, %(user_id)s, %(bot_id)s, %(author)s,
-                       %(is_bot)s, %(text)s, %(permalink)s, %(alert)s, %(service)s, %(alert_action)s,
+                       %(is_bot)s, %(searchable)s, %(text)s, %(permalink)s, %(alert)s, %(service)s, %(alert_action)s,
                        %(edited_ts)s, %(attrs)s)
                on conflict (team_id, channel_id, ts) do nothing""",
             {**message.__dict__, "attrs": Jsonb(message.attrs)},
@@ -163,6 +166,7 @@ async def add_reaction(
                select coalesce(attrs -> 'reactions', '{}') as reactions,
                       coalesce(attrs -> 'reactions' -> %(name)s, '[]') as users
                from messages where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s
+               for update  -- reactions come at once, and none may overwrite another
            ), new as (
                select reactions, (users - %(user_id)s::text)
                       || case when %(added)s then jsonb_build_array(%(user_id)s::text) else '[]' end as users

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from storage import db
 from storage.db import Connection
-from storage.leases import Lease, hold
+from storage.leases import HELD, Lease, require
 
 Source = Literal["mention", "dm", "command", "chat"]
 
@@ -83,6 +83,23 @@ async def get(conn: Connection, turn_id: UUID) -> Turn | None:
     return await db.fetch_one(conn, Turn, f"select {COLUMNS} from turns where turn_id = %s", (turn_id,))
 
 
+async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
+    """The first turn of the same thread, by Slack's time, that has no outcome or has a post to settle.
+
+    Slack delivers in no order, so the turn that was stored first need not be the one that was asked first.
+    """
+    found: UUID | None = await db.fetch_value(
+        conn,
+        """select t.turn_id from turns t
+           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s
+             and (t.status in ('queued', 'running') or exists (
+                 select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))
+           order by t.message_ts::numeric limit 1""",
+        (turn.team_id, turn.channel_id, turn.thread_ts),
+    )
+    return found
+
+
 async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
     """Mark a turn as running, count the attempt, and return it; unchanged when it is over."""
     return await db.fetch_one(
@@ -111,9 +128,19 @@ async def finish(conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, 
     Raises:
         LeaseLost: another worker has the thread.
     """
-    await hold(conn, lease)
-    await conn.execute(
-        "update turns set status = %s, answer = %s, error = %s, ended_at = now() "
-        "where turn_id = %s and status in ('queued', 'running')",
-        ("failed" if error else "answered", answer, error, turn_id),
+    held = await db.fetch_value(
+        conn,
+        f"""with fence as materialized ({HELD}), finished as (
+               update turns set status = %(status)s, answer = %(answer)s, error = %(error)s, ended_at = now()
+               from fence where turn_id = %(turn_id)s and status in ('queued', 'running')
+           )
+           select 1 from fence""",
+        {
+            **lease.params(),
+            "turn_id": turn_id,
+            "status": "failed" if error else "answered",
+            "answer": answer,
+            "error": error,
+        },
     )
+    require(held, lease)

@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from psycopg.types.json import Json
+
 from storage import db
 from storage.access import VISIBLE, Viewer
 from storage.db import Connection
@@ -63,15 +65,22 @@ class ChannelSum:
     thumbs_down: int
 
 
-async def insert(conn: Connection, call: ModelCall) -> None:
-    """Record one model call."""
+async def insert(conn: Connection, *calls: ModelCall) -> None:
+    """Record model calls."""
     await conn.execute(
         """insert into model_usage (turn_id, team_id, channel_id, requester_id, module, model, input_chars,
                                     output_chars, prompt_tokens, output_tokens, cost, latency_ms, error)
-           values (%(turn_id)s, %(team_id)s, %(channel_id)s, %(requester_id)s, %(module)s, %(model)s,
-                   %(input_chars)s, %(output_chars)s, %(prompt_tokens)s, %(output_tokens)s, %(cost)s,
-                   %(latency_ms)s, %(error)s)""",
-        call.__dict__,
+           select turn_id, team_id, channel_id, requester_id, module, model, input_chars,
+                  output_chars, prompt_tokens, output_tokens, cost, latency_ms, error
+           from json_populate_recordset(null::model_usage, %s)""",
+        (
+            Json(
+                [
+                    {**call.__dict__, "turn_id": str(call.turn_id or "") or None, "cost": str(call.cost)}
+                    for call in calls
+                ]
+            ),
+        ),
     )
 
 

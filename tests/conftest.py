@@ -8,6 +8,7 @@ import asyncio
 import threading
 import uuid
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -40,6 +41,10 @@ def postgres(tmp_path_factory):
     async def serve():
         async with open_embedded(tmp_path_factory.mktemp("postgres"), name="template") as url:
             async with open_database(url, min_size=1, max_size=4) as database:
+                async with database.connection() as conn:
+                    for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # it outlives no test
+                        await conn.execute(f"alter system set {setting} = off")
+                    await conn.execute("select pg_reload_conf()")
                 await migrate(database)
             ready.set_result(url)
             await asyncio.to_thread(stop.wait)
@@ -71,3 +76,60 @@ async def database(database_url):
 
     async with open_database(database_url, min_size=1, max_size=10) as pool:
         yield pool
+
+
+class Memory:
+    """Fills a database as Slack would: channels, members and messages of the workspace T1."""
+
+    def __init__(self, database):
+        self.database = database
+        self._number = 0
+
+    async def channel(self, channel_id, kind="public", *, name=None, user_id=None, topic=""):
+        from storage import channels
+
+        name = name or channel_id.lower()
+        async with self.database.connection() as conn:
+            await channels.upsert(conn, "T1", channel_id, name=name, kind=kind, user_id=user_id, topic=topic)
+
+    async def member(self, user_id, channel_id, *, seconds_ago=0):
+        async with self.database.connection() as conn:
+            await conn.execute(
+                "insert into memberships (team_id, user_id, channel_id, seen_at) "
+                "values ('T1', %s, %s, now() - make_interval(secs => %s))",
+                (user_id, channel_id, seconds_ago),
+            )
+
+    async def say(self, text, *, channel="C1", at=None, ts=None, user="U1", bot=False, **fields):
+        """Store a message, written ``at`` a time or now; returns its ts."""
+        from storage import messages
+        from storage.messages import NewMessage
+
+        self._number += 1
+        ts = ts or f"{int((at or datetime.now(UTC)).timestamp())}.{self._number:06}"
+        message = NewMessage(
+            team_id="T1",
+            channel_id=channel,
+            ts=ts,
+            user_id=None if bot else user,
+            bot_id="B1" if bot else None,
+            author="monitor" if bot else user,
+            is_bot=bot,
+            text=text,
+            **{
+                "thread_ts": None,
+                "permalink": f"https://acme.slack.com/archives/{channel}/p{ts.replace('.', '')}",
+                **fields,
+            },
+        )
+        async with self.database.connection() as conn:
+            await messages.insert(conn, message)
+        return ts
+
+
+@pytest.fixture
+async def memory(database):
+    """A way to fill the test's database; the public channel C1 is there."""
+    filled = Memory(database)
+    await filled.channel("C1", name="ops")
+    return filled

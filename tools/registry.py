@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, cast, get_args
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, StructuredTool, Tool
 
 import tools
 
@@ -91,6 +91,13 @@ def _check(source: str, tool: BaseTool) -> CatalogueEntry:
         )
     if not tool.description.strip():
         raise CatalogueError(f"tool {tool.name!r} ({source}) has no description: the model picks tools by it")
-    if getattr(tool, "coroutine", None) is None and type(tool)._arun is BaseTool._arun:
+    if not _is_async(tool):
         raise CatalogueError(f"tool {tool.name!r} ({source}) is not async: define it with `async def`")
     return CatalogueEntry(name=tool.name, source=source, effect=cast("Effect", effect), tool=tool)
+
+
+def _is_async(tool: BaseTool) -> bool:
+    """Whether it runs on the event loop: LangChain would run a plain function in a thread."""
+    if isinstance(tool, StructuredTool | Tool):
+        return tool.coroutine is not None
+    return type(tool)._arun is not BaseTool._arun

@@ -31,13 +31,13 @@ def parse_time(text: str | None, now: datetime) -> datetime | None:
     """
     if not text or not text.strip():
         return None
-    if SPAN.fullmatch(text.strip()):
-        return now - parse_span(text)
     try:
+        if SPAN.fullmatch(text.strip()):
+            return now - parse_span(text)
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ToolException(
             f"{text!r} is no time. Write a span such as 24h or 7d, "
             "or an ISO date or date-time such as 2024-05-17 or 2024-05-17T09:30Z."
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -34,7 +34,8 @@ def choose_threads(ask: Ask, results: list[ToolResult]) -> list[JSON]:
             if key not in best or best[key][0] < rank:
                 best[key] = (rank, message)
     ranked = sorted(best.values(), key=lambda entry: entry[0], reverse=True)
-    return [message for _, message in ranked[:_THREADS]]
+    closest = [message for rank, message in ranked if rank[0] == ranked[0][0][0]]
+    return closest[:_THREADS]
 
 
 def answer_fix(ask: Ask, threads: list[ToolResult], searches: list[ToolResult]) -> str:
@@ -43,7 +44,7 @@ def answer_fix(ask: Ask, threads: list[ToolResult], searches: list[ToolResult]) 
     told = [(value, messages, _telling(messages)) for value, messages in read if messages]
     told.sort(key=lambda entry: (_concludes(entry[2]), str(entry[1][-1].get("time"))), reverse=True)
     told = [entry for entry in told if entry[2]]
-    subject = f"**{ask.query}**" if ask.query and not (ask.here or ask.link) else "This"
+    subject = f"**{ask.query}**" if ask.query and not (ask.here or ask.link) else "this"
     if told:
         value, messages, telling = told[0]
         lines = [_lead(subject, value, messages, telling)]
@@ -59,10 +60,8 @@ def answer_fix(ask: Ask, threads: list[ToolResult], searches: list[ToolResult]) 
         return f"`{failed[0].name}` could not answer:\n> {excerpt(failed[0].text, 600)}"
     if not found:
         where = f" in {ask.channel}" if ask.channel else ""
-        return f"I found no message about {subject.replace('This', 'this')}{where}, so I cannot say how it was fixed."
-    lines = [
-        f"I found messages about {subject.replace('This', 'this')}, but none that says how it was fixed. The closest ones:"
-    ]
+        return f"I found no message about {subject}{where}, so I cannot say how it was fixed."
+    lines = [f"I found messages about {subject}, but none that says how it was fixed. The closest ones:"]
     return "\n".join([*lines, *(f"{at}. {show_message(message)}" for at, message in enumerate(found[:5], start=1))])
 
 
@@ -82,10 +81,9 @@ def _lead(subject: str, value: JSON, messages: list[JSON], telling: list[JSON]) 
     last = [message for message in telling if _CONCLUSION.search(str(message.get("text")))] or telling
     thread = link(messages[0], "thread") or link(value, "thread") or "thread"
     place = messages[0].get("channel") or value.get("channel")
-    return (
-        f"{subject} was last dealt with on {show_time(messages[0].get('time'))}{f' in {place}' if place else ''} "
-        f"({thread}); the fix was written by **{last[-1].get('author') or 'someone'}**:"
-    )
+    when = f"{show_time(messages[0].get('time'))}{f' in {place}' if place else ''}"
+    author = last[-1].get("author") or "someone"
+    return f"The latest fix for {subject} that I found is of {when} ({thread}), written by **{author}**:"
 
 
 def _quote_commands(messages: list[JSON]) -> list[str]:

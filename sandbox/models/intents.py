@@ -79,18 +79,18 @@ _STOP = frozenset(
     re.findall(
         r"\S+",
         """a about after again alarm alarms alert alerts all also am an and any anybody anyone anything are around as
-        asked at be been before being but by can channel channels common could currently deal dealt did do does doing
-        done ever everything experience find fire fired fires firing first fix fixed fixes for frequent frequently
-        from get give go going gone got had handle handled happen happened happening happens has have he hear help here
-        hey hi how i if in incident incidents into is issue issues it it's its just kind know last latest like list
-        log look looked looking me mention mentioned mentions message messages moment most much many my new news noisiest noisy now
-        occurred of off often ok okay on one ones only or our out over paged past people please problem problems rank
-        ranked ranking read recent recently resolution resolve resolved right root cause said same saw say says
-        search searched second see seen sent service services she should show since so solve solved some somebody
-        someone something somewhere state status stuff such summarise summarize talk talked talking tell than thanks
-        that the their them then there these they thing things third this thread threads time times to today top
-        trigger triggered up us use used wait was we went were what what's whats when where which who who's whom
-        why will with work working would wrote yet you your""",
+        asked at be been before being but by can channel channels common could currently deal dealt did do does
+        doing done ever everything experience find fire fired fires firing first fix fixed fixes for frequent
+        frequently from get give go going gone got had handle handled happen happened happening happens has have he
+        hear help here hey hi how i if in incident incidents into is issue issues it it's its just kind know last
+        latest like list log look looked looking me mention mentioned mentions message messages moment most much
+        many my new news noisiest noisy now occurred of off often ok okay on one ones only or our out over paged
+        past people please problem problems rank ranked ranking read recent recently resolution resolve resolved
+        right root cause said same saw say says search searched second see seen sent service services she should
+        show since so solve solved some somebody someone something somewhere state status stuff such summarise
+        summarize talk talked talking tell than thanks that the their them then there these they thing things third
+        this thread threads time times to today top trigger triggered up us use used wait was we went were what
+        what's whats when where which who who's whom why will with work working would wrote yet you your""",
     )
 )
 

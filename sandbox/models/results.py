@@ -13,30 +13,29 @@ _EXCERPT = 280
 
 
 def read_result(result: ToolResult) -> JSON | None:
-    """The result as an object; None if it is an error's text. Of a list or a cut-off text, the messages in it."""
+    """The result as an object; None if it is an error's text. Of a cut-off text, the messages and alerts in it."""
     try:
         value = json.loads(result.text)
     except ValueError:
-        found = _salvage(result.text)
-        return {"messages": found} if found else None
+        return _salvage(result.text)
     if isinstance(value, dict):
-        return None if set(value) <= {"error", "status", "detail"} and "error" in value else value
+        return None if "error" in value and set(value) <= {"error", "status", "detail"} else value
     return {"messages": [item for item in value if isinstance(item, dict)]} if isinstance(value, list) else None
 
 
-def _salvage(text: str) -> list[JSON]:
-    decoder, found, at = json.JSONDecoder(), [], text.find('{"channel":')
-    if at < 0:
-        at = text.find('{"channel" :')
+def _salvage(text: str) -> JSON | None:
+    decoder, at = json.JSONDecoder(), text.find("{")
+    found: dict[str, list[JSON]] = {"messages": [], "alerts": []}
     while at >= 0:
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, at)
         except ValueError:
-            at += 1
+            end = at + 1
         else:
-            found.append(value)
-        at = text.find("{", at)
-    return [item for item in found if isinstance(item, dict) and "text" in item]
+            found["alerts" if "alert" in value else "messages"].append(value)
+        at = text.find("{", end)
+    found["messages"] = [message for message in found["messages"] if "text" in message]
+    return dict(found) if any(found.values()) else None
 
 
 def rows(value: JSON | None, key: str) -> list[JSON]:

@@ -17,6 +17,7 @@ from sandbox.models.script import Script
 Brain = Literal["script", "planner"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LEDGER_SIZE = 20_000
+_LEDGER_MESSAGES = 1_000
 
 
 @dataclass
@@ -39,7 +40,7 @@ class ModelServer:
     Attributes:
         brain: Where answers come from; can be changed while it serves.
         script: The rules of the script brain.
-        calls: The latest 20,000 requests, oldest first.
+        calls: The latest 20,000 requests, oldest first; only the latest 1,000 keep their messages.
         latency: Seconds before every chat answer and embedding.
         chunk_delay: Seconds between the chunks of a stream, where the answer sets none itself.
         pull_delay: Seconds between the lines of a pull's progress.
@@ -193,6 +194,8 @@ class ModelServer:
         )
         self.calls.append(call)
         del self.calls[:-_LEDGER_SIZE]
+        if len(self.calls) > _LEDGER_MESSAGES:
+            self.calls[-1 - _LEDGER_MESSAGES].messages = []
         begun = time.perf_counter()
         try:
             yield call

@@ -51,6 +51,7 @@ create table messages (
     bot_id        text,
     author        text not null default '',
     is_bot        boolean not null default false,
+    searchable    boolean not null default true,   -- false: written by Ratchet, or asked of it
     text          text not null,           -- what a person sees: text, blocks and attachments
     permalink     text not null default '',
     alert         text,                    -- the alert that this message reports, if it does
@@ -62,7 +63,8 @@ create table messages (
     deleted_at    timestamptz,
     search        tsvector not null generated always as (
         to_tsvector('english', left(text, 60000) || ' ' ||
-                    regexp_replace(left(text, 60000), '([a-z0-9])([A-Z])|[_/.:-]+', '\1 \2', 'g'))) stored,
+                    regexp_replace(left(text, 60000), '([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])|[_/.:-]+',
+                                   '\1\3 \2\4', 'g'))) stored,
     primary key (team_id, channel_id, ts)
 );
 create index messages_thread on messages (team_id, channel_id, thread_ts, ts);

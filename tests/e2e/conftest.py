@@ -42,17 +42,21 @@ class World:
     @asynccontextmanager
     async def ratchet(self, *parts, settings=None):
         """A running Ratchet; yields its services."""
-        choice = ModelChoice("openai", "scripted", self.sandbox.openai_url, "key")
-        async with open_services(settings or self.settings(), choice, prepare=False) as services:
-            async with running(services, frozenset(parts or ("slack", "worker"))):
-                yield services
+        choice = ModelChoice("openai", "gpt-4.1-mini", self.sandbox.openai_url, "key")
+        async with (
+            open_services(settings or self.settings(), choice, prepare=False) as services,
+            running(services, frozenset(parts or ("slack", "worker"))),
+        ):
+            yield services
 
     async def posts(self, channel, thread_ts=None):
         """What Ratchet wrote: replies of a thread, or top-level messages of a channel."""
         return [
             message
             for message in await self.client.messages(channel, thread_ts)
-            if message.get("user") == self.sandbox.bot_user_id and message["ts"] != thread_ts
+            if message.get("user") == self.sandbox.bot_user_id
+            and message["ts"] != thread_ts
+            and (thread_ts or message.get("thread_ts") in (None, message["ts"]))
         ]
 
     async def until_posts(self, channel, thread_ts=None, count=1, seconds=20):

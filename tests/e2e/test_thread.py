@@ -1,5 +1,7 @@
 """One thread, end to end: sandbox Slack, real Bolt, real queue, real Postgres, real model client."""
 
+import asyncio
+
 LOOK = {"tool_calls": [{"name": "search_messages", "args": {"query": "OOMKilled"}}]}
 
 
@@ -64,3 +66,26 @@ async def test_four_deliveries_of_each_event_give_one_answer(world):
     async with world.ratchet():
         ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> once", user="oncall-a")
         assert await world.answers("ops", ts) == ["Once"]
+
+
+async def test_questions_that_arrive_shuffled_are_answered_in_the_order_they_were_asked(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "Answer to: {human}"}]}])
+    mention = f"<@{world.sandbox.bot_user_id}>"
+    async with world.ratchet("slack") as services:  # no worker yet: they pile up
+        root = await world.client.say("ops", "a thread", user="oncall-a")
+        await world.client.delivery(shuffle=True, paused=True)
+        for number in range(12):
+            await world.client.say("ops", f"{mention} number {number}", user="oncall-a", thread_ts=root)
+        await world.client.delivery(paused=False)
+        async with asyncio.timeout(20):
+            while await rows(services, "turns") < 12:
+                await asyncio.sleep(0.05)
+    async with world.ratchet("worker"):
+        answers = await world.answers("ops", root, count=12)
+    assert [int(answer.rsplit(" ", 1)[1]) for answer in answers] == list(range(12))
+
+
+async def rows(services, table):
+    async with services.database.connection() as conn:
+        (count,) = await (await conn.execute(f"select count(*) from {table}")).fetchone()
+    return count

@@ -1,0 +1,205 @@
+"""What is stored of a delivery, and what it starts."""
+
+import itertools
+
+import pytest
+
+from slack_app.inbox import Inbox
+from storage import channels
+
+
+@pytest.fixture
+def deliver(inbox):
+    """Delivers an event as T1's Slack; each call has an event id of its own unless it is given."""
+    numbers = itertools.count(1)
+
+    async def send(event, *, event_id=None, to=inbox):
+        body = {"type": "event_callback", "event_id": event_id or f"E{next(numbers)}", "team_id": "T1", "event": event}
+        await to.record(body)
+
+    return send
+
+
+def message(text="down", **fields):
+    return {
+        "type": "message",
+        "channel": "C1",
+        "channel_type": "channel",
+        "ts": "1700000000.000100",
+        "user": "U1",
+        "text": text,
+        **fields,
+    }
+
+
+@pytest.fixture
+def jobs(rows):
+    async def fetch():
+        return await rows("select task_name, lock, args from procrastinate_jobs order by id")
+
+    return fetch
+
+
+async def test_a_message_is_stored_and_its_channel_onboarded(deliver, rows, jobs):
+    await deliver(message())
+    assert await rows("select channel_id, text, author, permalink from messages") == [
+        ("C1", "down", "U1", "https://acme.slack.com/archives/C1/p1700000000000100")
+    ]
+    assert await rows("select kind, onboarding_status from channels") == [("public", "started")]
+    assert await jobs() == [("onboard", "backfill:C1", {"team_id": "T1", "channel_id": "C1"})]
+    assert await rows("select count(*) from turns") == [(0,)]
+
+
+async def test_a_mention_becomes_a_turn_with_its_job(deliver, rows, jobs):
+    await deliver(message("<@UBOT> why is it down?"))
+    [(turn_id, *turn)] = await rows("select turn_id, thread_ts, requester_id, source, question, status from turns")
+    assert turn == ["1700000000.000100", "U1", "mention", "why is it down?", "queued"]
+    assert ("answer", "T1:C1:1700000000.000100", {"turn_id": str(turn_id)}) in await jobs()
+
+
+async def test_a_mention_that_two_events_tell_of_is_one_turn(deliver, rows, jobs):
+    told = message("<@UBOT|ratchet> why?")
+    mention = {**told, "type": "app_mention"}
+    del mention["channel_type"]
+    for event in (mention, told, mention):
+        await deliver(event)
+    assert await rows("select count(*) from turns") == [(1,)]
+    assert [task for task, _, _ in await jobs()].count("answer") == 1
+    assert await rows("select kind from channels") == [("private",)]  # until Slack was asked
+
+
+async def test_an_event_that_is_delivered_again_changes_nothing(deliver, rows, jobs):
+    for _ in range(4):
+        await deliver(message("<@UBOT> why?"), event_id="E1")
+    assert await rows("select count(*) from inbox_events") == [(1,)]
+    assert len(await jobs()) == 2
+
+
+async def test_a_direct_message_needs_no_mention(deliver, rows):
+    await deliver(message("why?", channel="D1", channel_type="im"))
+    assert await rows("select source, question from turns") == [("dm", "why?")]
+    assert await rows("select kind, user_id from channels") == [("im", "U1")]
+
+
+async def test_a_reply_belongs_to_its_threads_lock(deliver, jobs):
+    await deliver(message("<@UBOT> and now?", thread_ts="1600000000.000100"))
+    assert [lock for task, lock, _ in await jobs() if task == "answer"] == ["T1:C1:1600000000.000100"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        message("<@UBOT> hi", bot_id="B1"),
+        message("<@UBOT> hi", subtype="bot_message", user=None, bot_id="B1"),
+        message("hi", channel="D1", channel_type="im", user="UBOT", bot_id="BBOT"),
+        message("<@UBOT> me", user="UBOT"),
+        message("<@UBOT> hi", subtype="thread_broadcast", bot_id="B1"),
+        message("<@UOTHER> hi"),
+        message("ask UBOT"),
+    ],
+)
+async def test_bots_and_talk_beside_ratchet_start_no_turn(deliver, rows, event):
+    await deliver(event)
+    assert await rows("select (select count(*) from messages), (select count(*) from turns)") == [(1, 0)]
+
+
+async def test_ratchets_own_messages_are_stored_but_never_read_as_alerts(deliver, rows):
+    firing = "[FIRING:1] DiskFull"
+    await deliver(message(firing, user="UBOT", bot_id="BBOT"))
+    await deliver(message(firing, ts="1700000001.0", user=None, bot_id="B1", subtype="bot_message", username="monitor"))
+    assert await rows("select author, is_bot, alert, alert_action from messages order by ts") == [
+        ("UBOT", True, None, "none"),
+        ("monitor", True, "DiskFull", "open_incident"),
+    ]
+
+
+async def test_an_alert_that_is_edited_in_place_is_resolved(deliver, rows):
+    alert = {"user": None, "bot_id": "B1", "subtype": "bot_message", "username": "monitor"}
+    await deliver(message("", attachments=[{"title": "[FIRING:1] DiskFull"}], **alert))
+    changed = {**message("", attachments=[{"title": "[RESOLVED] DiskFull"}], **alert)}
+    await deliver(message(subtype="message_changed", ts="1700000060.0", event_ts="1700000060.0", message=changed))
+    assert await rows("select text, alert_action from messages") == [("[RESOLVED] DiskFull", "close_incident")]
+
+
+async def test_edits_deletions_and_reactions_reach_the_message(deliver, rows):
+    await deliver(message("first"))
+    edited = message("second", edited={"ts": "1700000010.0", "user": "U1"})
+    await deliver(message(subtype="message_changed", ts="1700000010.1", message=edited))
+    item = {"type": "message", "channel": "C1", "ts": "1700000000.000100"}
+    for kind, user, name in (
+        ("reaction_added", "U1", "thumbsup"),
+        ("reaction_added", "U2", "+1::skin-tone-2"),
+        ("reaction_added", "U2", "eyes"),
+        ("reaction_removed", "U2", "eyes"),
+    ):
+        await deliver({"type": kind, "user": user, "reaction": name, "item": item})
+    assert await rows("select text, attrs -> 'reactions' from messages") == [("second", {"+1": ["U1", "U2"]})]
+    await deliver(message(subtype="message_deleted", deleted_ts="1700000000.000100"))
+    assert await rows("select text, deleted_at is null from messages") == [("", False)]
+
+
+async def test_an_edit_starts_no_turn(deliver, rows):
+    await deliver(message(subtype="message_changed", message=message("<@UBOT> why?", edited={"ts": "2.0"})))
+    assert await rows("select count(*) from turns") == [(0,)]
+
+
+async def test_whoever_leaves_a_channel_loses_the_right_to_it_at_once(deliver, rows, database):
+    async with database.connection() as conn:
+        await channels.replace_memberships(conn, "T1", "U1", ["G1", "G2"])
+    await deliver({"type": "member_left_channel", "user": "U1", "channel": "G1", "channel_type": "G"})
+    assert await rows("select channel_id from memberships") == [("G2",)]
+
+
+async def test_ratchets_own_joining_starts_the_onboarding_and_others_do_not(deliver, jobs):
+    joined = {"type": "member_joined_channel", "channel": "C7", "channel_type": "C"}
+    await deliver({**joined, "user": "U1"})
+    assert await jobs() == []
+    await deliver({**joined, "user": "UBOT"})
+    assert [(task, lock) for task, lock, _ in await jobs()] == [("onboard", "backfill:C7")]
+
+
+async def test_a_command_is_one_turn_without_a_thread(inbox, rows, jobs):
+    body = {
+        "command": "/ratchet",
+        "text": "why?",
+        "team_id": "T1",
+        "channel_id": "C1",
+        "user_id": "U1",
+        "trigger_id": "1.2.3",
+    }
+    for _ in range(2):
+        await inbox.record(body)
+    await inbox.record({**body, "text": "", "trigger_id": "1.2.4"})
+    assert await rows("select source, question, thread_ts from turns") == [("command", "why?", None)]
+    assert [task for task, _, _ in await jobs()] == ["ask"]
+
+
+async def test_if_the_job_cannot_be_enqueued_nothing_is_stored_and_slack_gets_no_ack(
+    database, identity, deliver, inbox, rows
+):
+    async def refuse(conn, task, *, lock, **arguments):
+        raise ConnectionError("the queue is away")
+
+    broken = Inbox(database, identity, refuse)
+    with pytest.raises(ConnectionError):
+        await deliver(message("<@UBOT> why?"), event_id="E1", to=broken)
+    counts = "select (select count(*) from inbox_events), (select count(*) from messages), (select count(*) from turns)"
+    assert await rows(counts) == [(0, 0, 0)]
+    await deliver(message("<@UBOT> why?"), event_id="E1")  # Slack delivers again
+    assert await rows(counts) == [(1, 1, 1)]
+
+
+async def test_a_malformed_payload_is_acked_and_forgotten(inbox, rows):
+    await inbox.record({"type": "event_callback", "event": {}})
+    assert await rows("select count(*) from inbox_events") == [(0,)]
+
+
+async def test_no_characters_keep_an_event_from_being_stored(deliver, rows):
+    await deliver(message("<@UBOT> half \ud83d of a pair\x00"))
+    assert await rows("select question from turns") == [("half \ufffd of a pair\ufffd",)]
+
+
+def test_a_permalink_of_a_reply_names_its_thread(identity):
+    assert identity.permalink("C1", "2.000100", "1.000100") == (
+        "https://acme.slack.com/archives/C1/p2000100?thread_ts=1.000100&cid=C1"
+    )

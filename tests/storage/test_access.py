@@ -1,0 +1,127 @@
+"""Who may read what. Every read that takes a viewer is held to the same table."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from storage import channels, messages, usage
+from storage.access import Viewer
+from storage.messages import MessageFilter
+
+LONG_AGO, SOON = datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
+THREAD = "1700000000.000001"
+EVERY = {"CPUB", "GPRIV", "GOTHER", "GMULTI", "DM1", "DM2"}
+
+
+async def by_search(conn, viewer):
+    total, hits = await messages.search(conn, viewer, MessageFilter(query="incident"), limit=50)
+    assert total == len(hits)
+    return {hit.channel_id for hit in hits}
+
+
+async def by_browsing(conn, viewer):
+    return {hit.channel_id for hit in (await messages.search(conn, viewer, MessageFilter(), limit=50))[1]}
+
+
+async def by_one_channel(conn, viewer):
+    return {
+        channel
+        for channel in EVERY
+        if (await messages.search(conn, viewer, MessageFilter(channel_id=channel), limit=50))[0]
+    }
+
+
+async def by_alerts(conn, viewer):
+    rows = await messages.count_alerts(conn, viewer, MessageFilter(), limit=50)
+    return {row.alert for row in rows}
+
+
+async def by_thread(conn, viewer):
+    return {channel for channel in EVERY if await messages.read_thread(conn, viewer, channel, THREAD, limit=5)}
+
+
+async def by_list(conn, viewer):
+    return {row.channel_id for row in await channels.list_visible(conn, viewer)}
+
+
+async def by_id(conn, viewer):
+    return {channel for channel in EVERY if await channels.find_visible(conn, viewer, channel)}
+
+
+async def by_name(conn, viewer):
+    return {channel for channel in EVERY if await channels.find_visible(conn, viewer, f"#{channel.lower()}")}
+
+
+async def by_usage(conn, viewer):
+    return {row.channel_id for row in await usage.sum_channels(conn, viewer, LONG_AGO, SOON)}
+
+
+READS = [by_search, by_browsing, by_one_channel, by_alerts, by_thread, by_list, by_id, by_name, by_usage]
+
+
+@pytest.fixture
+async def conn(database, memory):
+    """U1 is in GPRIV and GMULTI, U2 nowhere, U3 was in GPRIV 61 s ago; DM1 is U1's and DM2 is U2's."""
+    async with database.connection() as opened:
+        await opened.execute("delete from channels")
+        for channel, kind, user in (
+            ("CPUB", "public", None),
+            ("GPRIV", "private", None),
+            ("GOTHER", "private", None),
+            ("GMULTI", "mpim", None),
+            ("DM1", "im", "U1"),
+            ("DM2", "im", "U2"),
+        ):
+            await memory.channel(channel, kind, user_id=user)
+            await memory.say("incident", channel=channel, ts=THREAD, bot=True, alert=channel)
+        await opened.execute(
+            "insert into channels (team_id, channel_id, name, kind) values ('T2', 'CPUB2', 'cpub2', 'public')"
+        )
+        for user, channel, age in (("U1", "GPRIV", 0), ("U1", "GMULTI", 50), ("U3", "GPRIV", 61)):
+            await memory.member(user, channel, seconds_ago=age)
+        yield opened
+
+
+SEES = {  # (who, asked in): what
+    ("U1", "CPUB"): {"CPUB"},  # not from a public channel, member or not
+    ("U1", "GPRIV"): {"CPUB", "GPRIV"},
+    ("U1", "GMULTI"): {"CPUB", "GMULTI"},
+    ("U1", "DM1"): {"CPUB", "GPRIV", "GMULTI", "DM1"},
+    ("U1", "DM2"): {"CPUB"},  # another person's DM
+    ("U1", "GOTHER"): {"CPUB"},  # asked where the requester is no member
+    ("U1", ""): {"CPUB"},
+    ("U2", "GPRIV"): {"CPUB"},
+    ("U2", "DM2"): {"CPUB", "DM2"},
+    ("U3", "GPRIV"): {"CPUB"},  # the membership is stale
+    ("U3", "DM1"): {"CPUB"},
+    ("", "DM1"): {"CPUB"},
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_viewer_sees_what_the_rule_allows_and_nothing_else(conn, read):
+    seen = {(user, place): await read(conn, Viewer("T1", user, place)) for user, place in SEES}
+    assert seen == SEES
+
+
+async def test_nothing_of_another_workspace_is_seen(conn):
+    for read in READS:
+        assert await read(conn, Viewer("T2", "U1", "DM1")) <= {"CPUB2"}
+
+
+async def test_a_right_ends_when_someone_leaves_and_comes_with_a_refresh(conn):
+    async def readers():
+        return [read for read in READS if "GPRIV" in await read(conn, Viewer("T1", "U1", "GPRIV"))]
+
+    assert await readers() == READS
+    await channels.remove_membership(conn, "T1", "U1", "GPRIV")
+    assert await readers() == []
+    await channels.replace_memberships(conn, "T1", "U1", ["GPRIV"])
+    assert await readers() == READS
+    await channels.replace_memberships(conn, "T1", "U1", [])
+    assert await readers() == []
+
+
+async def test_a_refresh_makes_a_stale_membership_fresh(conn):
+    await channels.replace_memberships(conn, "T1", "U3", ["GPRIV"])
+    assert await by_search(conn, Viewer("T1", "U3", "GPRIV")) == {"CPUB", "GPRIV"}
