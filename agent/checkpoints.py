@@ -5,8 +5,8 @@ one saver object serialises a process. Here each call takes a connection of its 
 checkpoint in one statement, and carries the thread's lease: the statement writes nothing when the lease is
 outdated, and the run ends with ``LeaseLost``.
 
-The lease travels in ``config["configurable"]["__lease"]``; keys that begin with two underscores stay out of
-the stored metadata.
+Lease and records (agent/records.py) travel in ``config["configurable"]``; keys that begin with two underscores stay
+out of the stored metadata.
 """
 
 from __future__ import annotations
@@ -33,17 +33,22 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Json
 
 from agent.errors import AgentError
+from agent.records import Records
+from storage import audit, usage
 from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
 
 LEASE = "__lease"
+RECORDS = "__records"
 Row = dict[str, Any]
 PUT_KEY = ("thread_id", "ns", "checkpoint_id")
 WRITE_KEY = (*PUT_KEY, "task_id", "idx")
 # Everything of a group in one statement; each row names the number of its lease, and rows of a lost one stay out.
-WRITE = """
-with fence as materialized (
+WRITE = f"""
+with calls as ({usage.INSERT}
+), entries as ({audit.INSERT}
+), fence as materialized (
     select asked.n
     from json_to_recordset(%(leases)s) as asked (n int, thread_key text, epoch bigint)
     join thread_leases l on l.thread_key = asked.thread_key and l.epoch = asked.epoch
@@ -108,6 +113,7 @@ class Write:
     blobs: list[Row] = field(default_factory=list)
     writes: list[Row] = field(default_factory=list)
     puts: list[Row] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     held: bool = False
 
 
@@ -162,7 +168,7 @@ class FencedSaver(AsyncPostgresSaver):
             "checkpoint": {**checkpoint, "channel_values": inline},
             "metadata": get_serializable_checkpoint_metadata(config, metadata),
         }
-        await self._add(Write(configurable[LEASE], blobs=rows, puts=[put]))
+        await self._add(configurable, Write(configurable[LEASE], blobs=rows, puts=[put]))
         return {
             "configurable": {
                 "thread_id": configurable["thread_id"],
@@ -195,14 +201,22 @@ class FencedSaver(AsyncPostgresSaver):
             }
             for index, (channel, value) in enumerate(writes)
         ]
-        await self._add(Write(configurable[LEASE], writes=rows))
+        await self._add(configurable, Write(configurable[LEASE], writes=rows))
 
     def _dump(self, value: Any) -> Row:
         kind, blob = self.serde.dumps_typed(value)
         return {"type": kind, "blob": b64encode(blob).decode("ascii")}
 
-    async def _add(self, write: Write) -> None:
-        await self._group.add(write)
+    async def _add(self, configurable: dict[str, Any], write: Write) -> None:
+        records: Records | None = configurable.get(RECORDS)
+        if records:
+            write.records = records.take()
+        try:
+            await self._group.add(write)
+        except Exception:
+            if records is not None:
+                records.give_back(write.records)
+            raise
         if not write.held:
             raise LeaseLost(f"thread {write.lease.thread_key}: lease {write.lease.epoch} is outdated")
 
@@ -221,9 +235,18 @@ class FencedSaver(AsyncPostgresSaver):
                     writes[key] = {"n": number, **row}
             puts |= {tuple(row[name] for name in PUT_KEY): {"n": number, **row} for row in write.puts}
         leases = [{"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch} for lease, n in numbers.items()]
+        calls = [call for write in group for call in write.records.calls]
+        entries = [entry for write in group for entry in write.records.entries]
         values = {"leases": leases, "blobs": blobs, "writes": [*writes.values()], "puts": [*puts.values()]}
         async with self._database.connection() as conn:
-            cur = await conn.execute(WRITE, {name: Json(rows) for name, rows in values.items()})
+            cur = await conn.execute(
+                WRITE,
+                {
+                    **{name: Json(rows) for name, rows in values.items()},
+                    "calls": usage.as_json(calls),
+                    "entries": audit.as_json(entries),
+                },
+            )
             held = {n for (n,) in await cur.fetchall()}
         for write in group:
             write.held = numbers[write.lease] in held

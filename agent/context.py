@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from langchain_core.messages import AnyMessage
 
+from agent.records import Records
 from storage.db import Connection
 from storage.leases import Lease
 from tools.context import ToolContext
@@ -60,6 +61,7 @@ class TurnContext(ToolContext):
         allowed_tools: names that the channel's policy allows.
         system_prompt: the rendered prompt.
         history: the thread's conversation before this turn.
+        records: model and tool calls that are not committed yet.
         deadline: event-loop time (seconds) at which the turn must answer.
     """
 
@@ -71,3 +73,4 @@ class TurnContext(ToolContext):
     system_prompt: str
     deadline: float
     history: tuple[AnyMessage, ...] = field(default=(), repr=False)
+    records: Records = field(default_factory=Records, repr=False)

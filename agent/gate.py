@@ -29,7 +29,6 @@ from agent.context import TurnContext
 from agent.redaction import Redactor
 from agent.repair import MALFORMED
 from storage import audit, effects
-from storage.batches import GroupCommit
 from storage.db import Database, StorageError
 from storage.effects import Effect
 from storage.leases import LeaseLost
@@ -67,7 +66,6 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         self._max_calls = max_calls
         self._tool_seconds = tool_seconds
         self._result_bytes = result_bytes
-        self._audit_log = GroupCommit(self._insert)
 
     async def awrap_tool_call(
         self,
@@ -86,7 +84,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         except Refusal as refusal:
             action, content = refusal.action, refusal.reason
         content = self._cap(self._redactor.clean(content))
-        await self._audit(context, call, action)
+        self._audit(context, call, action)
         context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note="" if ok else content[:120])
         return ToolMessage(
             content, name=call["name"], tool_call_id=str(call["id"]), status="success" if ok else "error"
@@ -183,18 +181,14 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         kept = raw[: self._result_bytes].decode("utf-8", "ignore")
         return f"{kept}\n[cut: the result had {len(raw):,} bytes; ask for less, such as a narrower window]"
 
-    async def _audit(self, context: TurnContext, call: ToolCall, action: str) -> None:
+    def _audit(self, context: TurnContext, call: ToolCall, action: str) -> None:
         details = {
             "tool": call["name"][:100],
             "turn_id": str(context.turn_id),
             "channel_id": context.viewer.asked_in,
             "arguments_sha256": digest(call["args"]),
         }
-        await self._audit_log.add(audit.Entry(context.requester.user_id, action, details))
-
-    async def _insert(self, entries: list[audit.Entry]) -> None:
-        async with self._database.connection() as conn:
-            await audit.insert(conn, *entries)
+        context.records.entries.append(audit.Entry(context.requester.user_id, action, details))
 
 
 def digest(args: dict[str, Any]) -> str:

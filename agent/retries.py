@@ -13,13 +13,11 @@ import structlog
 from langchain_core.messages import AIMessage, BaseMessage
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from agent.context import TurnContext
 from agent.errors import ModelRefused, ModelUnavailable
 from agent.redaction import Redactor
-from storage import usage
-from storage.batches import GroupCommit
 from storage.db import Database
 from storage.usage import ModelCall
-from tools.context import ToolContext
 
 log = structlog.get_logger()
 BACKOFF = wait_exponential_jitter(multiplier=0.5, max=20, jitter=0.5)
@@ -57,13 +55,12 @@ class ModelCaller:
         self._price = prices.get(model, Price())
         self._redactor = redactor
         self._wait = wait
-        self._usage = GroupCommit(self._insert)
 
     async def call(
         self,
         ask: Callable[[], Awaitable[AIMessage]],
         *,
-        context: ToolContext,
+        context: TurnContext,
         module: str,
         messages: list[BaseMessage],
     ) -> AIMessage:
@@ -71,7 +68,7 @@ class ModelCaller:
 
         Args:
             ask: makes one attempt.
-            context: of the turn, for the record.
+            context: of the turn; the calls go to its records, failed ones to the database at once.
             module: which part of Ratchet asks.
             messages: what is sent, for the record's sizes.
 
@@ -109,7 +106,7 @@ class ModelCaller:
     async def _attempt(
         self,
         ask: Callable[[], Awaitable[AIMessage]],
-        context: ToolContext,
+        context: TurnContext,
         module: str,
         messages: list[BaseMessage],
     ) -> AIMessage:
@@ -127,11 +124,13 @@ class ModelCaller:
         else:
             return answer
         finally:
-            await self._record(context, module, messages, answer, problem, time.perf_counter() - began)
+            self._record(context, module, messages, answer, problem, time.perf_counter() - began)
+            if problem or answer is None:  # no step will commit this one
+                await context.records.flush(self._database)
 
-    async def _record(
+    def _record(
         self,
-        context: ToolContext,
+        context: TurnContext,
         module: str,
         messages: list[BaseMessage],
         answer: AIMessage | None,
@@ -144,7 +143,7 @@ class ModelCaller:
         prompt_tokens = int(counted.get("input_tokens") or input_chars // 4)
         output_tokens = int(counted.get("output_tokens") or output_chars // 4)
         cost = (prompt_tokens * self._price.input + output_tokens * self._price.output) / 1_000_000
-        await self._usage.add(
+        context.records.calls.append(
             ModelCall(
                 turn_id=context.turn_id,
                 team_id=context.viewer.team_id,
@@ -161,10 +160,6 @@ class ModelCaller:
                 error=problem,
             )
         )
-
-    async def _insert(self, calls: list[ModelCall]) -> None:
-        async with self._database.connection() as conn:
-            await usage.insert(conn, *calls)
 
 
 def status_of(error: BaseException) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, message
 from langchain_core.runnables import RunnableConfig
 
 import prompts
-from agent.checkpoints import LEASE, FencedSaver
+from agent.checkpoints import LEASE, RECORDS, FencedSaver
 from agent.context import Members, Reply, Requester, TurnContext
 from agent.errors import ModelError, ModelUnavailable
 from agent.gate import Gate
@@ -117,7 +117,7 @@ class Runner:
         reply.started()
         context = self._context(question, reply, members)
         history = await self._history(question, context)
-        context = self._context(question, reply, members, history)
+        context = replace(context, history=history.messages)
         try:
             messages = await self._run(question, context, history)
         except ModelError as error:
@@ -138,7 +138,11 @@ class Runner:
     async def _run(self, question: Question, context: TurnContext, history: History) -> list[AnyMessage]:
         turn = question.turn
         config: RunnableConfig = {
-            "configurable": {"thread_id": f"{turn.thread_key}#{turn.turn_id}", LEASE: question.lease},
+            "configurable": {
+                "thread_id": f"{turn.thread_key}#{turn.turn_id}",
+                LEASE: question.lease,
+                RECORDS: context.records,
+            },
             # With the turn's id as run id the same call starts, resumes or, once ended, does nothing.
             "metadata": {"run_id": str(turn.turn_id)},
             "recursion_limit": max(RECURSION_LIMIT, 2 * self._limits.model_calls + 10),
@@ -152,6 +156,8 @@ class Runner:
             raise ModelUnavailable(
                 f"I gave up after {self._limits.turn_seconds / 60:.0f} minutes without an answer. Please ask again."
             ) from error
+        finally:
+            await context.records.flush(self._database)
         return complete(state["messages"])
 
     async def _history(self, question: Question, context: TurnContext) -> History:
@@ -163,6 +169,7 @@ class Runner:
                 return answer if isinstance(answer, AIMessage) else AIMessage(answer.text)
 
             answer = await self._caller.call(ask, context=context, module="compaction", messages=[prompt])
+            await context.records.flush(self._database)
             return self._redactor.clean(answer.text)
 
         return await load_history(
@@ -173,9 +180,7 @@ class Runner:
             summarise=summarise,
         )
 
-    def _context(
-        self, question: Question, reply: Reply, members: Members, history: History | None = None
-    ) -> TurnContext:
+    def _context(self, question: Question, reply: Reply, members: Members) -> TurnContext:
         turn, requester = question.turn, question.requester
         now = datetime.now(UTC)
         spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
@@ -198,7 +203,6 @@ class Runner:
                 now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             ),
             deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
-            history=history.messages if history else (),
         )
 
     async def _record(

@@ -22,7 +22,9 @@ def main() -> None:
     import asyncio
 
     from benchmarks.suite import FULL, QUICK, run_suite
+    from ratchet.serve import spare_collector
 
+    spare_collector()  # as `ratchet serve` does; every subject runs in this process
     sys.exit(asyncio.run(run_suite(options.only or NAMES, QUICK if options.quick else FULL, json_file=options.json)))
 
 

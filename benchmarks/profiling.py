@@ -6,6 +6,7 @@ import cProfile
 import pstats
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from benchmarks.model import QUESTION_CHARS, text
 from benchmarks.subjects import RATCHET, open_subjects
@@ -31,13 +32,14 @@ async def profile_turns(url: str, *, turns: int) -> str:
 
 
 def _describe(profile: cProfile.Profile, turns: int) -> str:
-    found = pstats.Stats(profile).get_stats_profile()  # type: ignore[no-untyped-call,unused-ignore]
+    stats: Any = pstats.Stats(profile)
     functions = [
-        (name, entry.file_name, entry.line_number, entry.ncalls, entry.tottime, entry.cumtime)
-        for name, entry in found.func_profiles.items()
+        (name, file, line, calls, own, cumulated)
+        for (file, line, name), (_, calls, own, cumulated, _) in stats.stats.items()
     ]
+    total = stats.total_tt
     head = f"{'ms a turn':>10} {'cumulated':>10} {'calls':>9}  function"
-    lines = [f"{turns} turns, {found.total_tt / turns * 1000:.1f} ms each under the profiler", head]
+    lines = [f"{turns} turns, {total / turns * 1000:.1f} ms each under the profiler", head]
     by_own = sorted(functions, key=lambda entry: entry[4], reverse=True)[:SHOWN]
     ours = sorted((entry for entry in functions if entry[1].startswith(ROOT) and ".venv" not in entry[1]),
                   key=lambda entry: entry[5], reverse=True)[:SHOWN]  # fmt: skip

@@ -32,7 +32,7 @@ from tools.registry import CatalogueEntry, build_catalogue, load_catalogue
 
 POOL_SIZE = 20
 PLAIN, SHIPPED, RATCHET = "create_agent, no saver", "AsyncPostgresSaver", "Ratchet"
-TEAM, CHANNEL, USER = "T0BENCH", "C0BENCH", "U0BENCH"
+TEAM, USER = "T0BENCH", "U0BENCH"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class RatchetAgent:
         self._database = database
         self._allowed = frozenset(entry.name for entry in catalogue)
         self._ids = count(1)
+        self._channel_id = f"C{uuid4().hex[:10].upper()}"  # several may be measured on one database
         self._base = int(time.time())
         caller = ModelCaller(database, model="fake", tries=3, prices={}, redactor=redactor)
         self._runner = Runner(database, model, catalogue, caller=caller, limits=Limits(), redactor=redactor)
@@ -133,7 +134,7 @@ class RatchetAgent:
                 conn,
                 turn_id=turn_id,
                 team_id=TEAM,
-                channel_id=CHANNEL,
+                channel_id=self._channel_id,
                 thread_ts=f"{self._base + thread}.000000",
                 message_ts=f"{self._base + 1_000_000 + number}.000000",
                 requester_id=USER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -85,7 +86,7 @@ async def run_suite(names: Sequence[str], sizes: Sizes, *, json_file: Path | Non
     _say(f"\ntook {time.perf_counter() - began:.0f} s")
     figures["targets"] = [asdict(target) | {"met": target.met} for target in targets]
     if json_file:
-        json_file.write_text(json.dumps(figures, indent=2, default=str) + "\n", "utf-8")
+        await asyncio.to_thread(json_file.write_text, json.dumps(figures, indent=2, default=str) + "\n", "utf-8")
     lost = figures.get("acks")
     return 1 if isinstance(lost, dict) and any(found["lost"] for found in lost.values()) else 0
 

@@ -37,7 +37,8 @@ async def time_turns(url: str, *, repeats: int) -> Outcome:
                 "Time of one turn",
                 ("subject", "median ms", "p95 ms", "× shipped saver"),
                 rows,
-                f"{TURN}, zero-latency model; {repeats} turns each, in turn, every one in a new thread; sync durability",
+                f"{TURN}, zero-latency model; {repeats} turns each, in turn, "
+                "every one in a new thread; sync durability",
             )
         ],
         {name: {"median_ms": median(v) * 1000, "p95_ms": percentile(v, 95) * 1000} for name, v in seconds.items()},
@@ -64,19 +65,23 @@ async def measure_throughput(url: str, *, sizes: dict[int, int], rounds: int) ->
         rounds: how often each size is run for each subject; the median counts.
     """
     rates: dict[int, dict[str, list[float]]] = {threads: defaultdict(list) for threads in sizes}
+    work: dict[int, dict[str, list[float]]] = {threads: defaultdict(list) for threads in sizes}
     numbers = count()
     async with open_subjects(url) as subjects:
         await _once_each(subjects, numbers, defaultdict(list), 5)
         for _ in range(rounds):
             for threads, turns in sizes.items():
                 for subject in subjects:
-                    rates[threads][subject.name].append(await _rate(subject, numbers, threads, turns))
+                    rate, cpu = await _rate(subject, numbers, threads, turns)
+                    rates[threads][subject.name].append(rate)
+                    work[threads][subject.name].append(cpu)
     middle = {threads: {name: median(found) for name, found in by.items()} for threads, by in rates.items()}
     rows = [
         (
             f"{threads} × {sizes[threads]}",
             *(f"{found[name]:.1f}" for name in (SHIPPED, RATCHET)),
             f"{found[RATCHET] / found[SHIPPED]:.2f}",
+            *(ms(median(work[threads][name])) for name in (SHIPPED, RATCHET)),
         )
         for threads, found in middle.items()
     ]
@@ -84,10 +89,10 @@ async def measure_throughput(url: str, *, sizes: dict[int, int], rounds: int) ->
         [
             Table(
                 "Turns per second",
-                ("threads × turns", SHIPPED, RATCHET, "ratio"),
+                ("threads × turns", SHIPPED, RATCHET, "ratio", "CPU ms a turn", "Ratchet's"),
                 rows,
-                f"{TURN}, zero-latency model; pools of {POOL_SIZE}; each thread its own conversation; median of {rounds} "
-                "rounds; Ratchet with the job's begin and lease",
+                f"{TURN}, zero-latency model; pools of {POOL_SIZE}; each thread its own conversation; "
+                f"median of {rounds} rounds; Ratchet with the job's begin and lease",
             )
         ],
         {str(threads): found for threads, found in middle.items()},
@@ -99,7 +104,8 @@ async def measure_throughput(url: str, *, sizes: dict[int, int], rounds: int) ->
     )
 
 
-async def _rate(subject: Subject, numbers: count[int], threads: int, turns: int) -> float:
+async def _rate(subject: Subject, numbers: count[int], threads: int, turns: int) -> tuple[float, float]:
+    """Turns per second, and this process's seconds of CPU for each."""
     prepared = []
     for _ in range(threads):
         thread = next(numbers)
@@ -109,9 +115,10 @@ async def _rate(subject: Subject, numbers: count[int], threads: int, turns: int)
         for run in prepared[index]:
             await run()
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(converse(index) for index in range(threads)))
-    return threads * turns / (time.perf_counter() - began)
+    total = threads * turns
+    return total / (time.perf_counter() - began), (time.process_time() - used) / total
 
 
 async def measure_latency(url: str, *, seconds: float, threads: int, rounds: int) -> Outcome:

@@ -117,7 +117,7 @@ async def until_quiet(services: Services, *, seconds: float = 60.0) -> None:
         TimeoutError: some still do after ``seconds``.
     """
     async with asyncio.timeout(seconds):
-        while await waiting(services):
+        while await waiting(services):  # noqa: ASYNC110 - the queue is in the database
             await asyncio.sleep(0.05)
 
 

@@ -13,6 +13,7 @@ from slack_sdk.errors import SlackApiError
 from agent.models import check_model
 from ratchet.settings import Settings
 from slack_app.app import build_client, identify
+from slack_app.errors import reason
 from slack_app.sockets import Sockets
 from storage import db
 
@@ -104,7 +105,7 @@ async def _delivery(settings: Settings) -> str:
             try:
                 await client.apps_connections_open(app_token=slack.app_token.get_secret_value())
             except SlackApiError as error:
-                raise ValueError(f"the app token is refused: {error.response.get('error')}") from None
+                raise ValueError(f"the app token is refused: {reason(error)}") from None
         ways.append("Socket Mode")
     if slack.signing_secret:
         ways.append(f"HTTP at {settings.http_addr}/slack/events")

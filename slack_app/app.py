@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
+from slack_app.errors import is_refusal, reason
 from slack_app.inbox import Identity, Inbox
 from slack_app.listeners import register
 
@@ -38,9 +39,9 @@ async def identify(client: AsyncWebClient) -> Identity:
     try:
         who = await client.auth_test()
     except SlackApiError as error:
-        raise SlackError(
-            f"Slack refuses the bot token: {error.response.get('error')} (RATCHET_SLACK_BOT_TOKEN)"
-        ) from error
+        if is_refusal(error):
+            raise SlackError(f"Slack refuses the bot token: {reason(error)} (RATCHET_SLACK_BOT_TOKEN)") from error
+        raise SlackError(f"Slack cannot be reached at {client.base_url}: {reason(error)}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise SlackError(f"Slack cannot be reached at {client.base_url}: {error or type(error).__name__}") from error
     return Identity(str(who["team_id"]), str(who["user_id"]), str(who["bot_id"]), str(who["url"]))

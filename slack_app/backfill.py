@@ -63,7 +63,7 @@ class Backfill:
             for raw in found:
                 if raw.get("subtype") in SPOKEN:
                     message = parse_message(self._identity.team_id, raw, channel_id, None)
-                    stored += await messages.insert(conn, await self._inbox.describe(conn, message))
+                    stored += await messages.apply_edit(conn, await self._inbox.describe(conn, message))
         return stored
 
     async def thread(self, channel_id: str, thread_ts: str) -> int:

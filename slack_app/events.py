@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from slack_app.visible import visible_text
 from storage.channels import ChannelKind
 
+TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?")
 KINDS: dict[str, ChannelKind] = {"channel": "public", "group": "private", "im": "im", "mpim": "mpim"}
 # Subtypes that a person or an integration writes; the others are Slack's own notices (joins, topics, …).
 SPOKEN = {None, "bot_message", "file_share", "me_message", "thread_broadcast"}
@@ -110,6 +112,17 @@ class Click:
 Event = IncomingMessage | MessageChanged | MessageDeleted | Reaction | Membership | Command | Click
 
 
+def subject(event: Event | None) -> str | None:
+    """The message that an event tells of, as ``channel:ts``."""
+    match event:
+        case MessageChanged(message):
+            return subject(message)
+        case IncomingMessage() | MessageDeleted():
+            return f"{event.channel_id}:{event.ts}"
+        case _:
+            return None
+
+
 @dataclass(frozen=True)
 class Envelope:
     """An event with the id that deliveries of it share."""
@@ -138,38 +151,46 @@ def parse(body: dict[str, Any]) -> Envelope:
         if body.get("type") == "block_actions":
             return _click(body)
         return _other(body)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise BadPayload(f"a Slack payload lacks {error}") from error
 
 
 def parse_message(team_id: str, message: dict[str, Any], channel_id: str, channel_type: str | None) -> IncomingMessage:
     """Read one message object, from an event or from Slack's history."""
-    thread_ts = message.get("thread_ts")
+    ts, thread_ts = _ts(message["ts"]), message.get("thread_ts")
+    edited = message.get("edited") or {}
     profile = message.get("bot_profile") if isinstance(message.get("bot_profile"), dict) else {}
     return IncomingMessage(
         team_id=team_id,
         channel_id=channel_id,
         channel_kind=KINDS.get(channel_type or ""),
-        ts=str(message["ts"]),
-        thread_ts=str(thread_ts) if thread_ts and thread_ts != message["ts"] else None,
+        ts=ts,
+        thread_ts=_ts(thread_ts) if thread_ts and thread_ts != ts else None,
         user_id=message.get("user"),
         bot_id=message.get("bot_id"),
         bot_username=message.get("username") or (profile or {}).get("name"),
         subtype=message.get("subtype"),
         raw_text=str(message.get("text") or ""),
         text=visible_text(message),
-        edited_ts=str((message.get("edited") or {}).get("ts") or "") or None,
+        edited_ts=_ts(edited["ts"]) if edited else None,
     )
+
+
+def _ts(value: Any) -> str:
+    """A timestamp as it stands; the database counts with it, so nothing else may pass."""
+    if not TIMESTAMP.fullmatch(str(value)):
+        raise ValueError(f"a timestamp: {value!r}")
+    return str(value)
 
 
 def _message(team_id: str, event: dict[str, Any]) -> Event | None:
     subtype = event.get("subtype")
     if subtype == "message_deleted":
-        return MessageDeleted(team_id, event["channel"], str(event["deleted_ts"]))
+        return MessageDeleted(team_id, event["channel"], _ts(event["deleted_ts"]))
     if subtype == "message_changed":
         changed = event["message"]
         if changed.get("subtype") == "tombstone":
-            return MessageDeleted(team_id, event["channel"], str(changed["ts"]))
+            return MessageDeleted(team_id, event["channel"], _ts(changed["ts"]))
         message = parse_message(team_id, changed, event["channel"], event.get("channel_type"))
         if message.is_bot and message.edited_ts is None:
             # Slack marks no edit where an integration changes blocks or attachments only: firing to resolved.
@@ -189,7 +210,7 @@ def _reaction(team_id: str, event: dict[str, Any]) -> Event | None:
     name = {"thumbsup": "+1", "thumbsdown": "-1"}.get(
         event["reaction"].split("::")[0], event["reaction"].split("::")[0]
     )
-    return Reaction(team_id, item["channel"], str(item["ts"]), event["user"], name, added)
+    return Reaction(team_id, item["channel"], _ts(item["ts"]), event["user"], name, added)
 
 
 def _membership(team_id: str, event: dict[str, Any]) -> Event | None:

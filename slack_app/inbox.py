@@ -72,7 +72,8 @@ class Inbox:
             log.warning("payload ignored", error=str(error))
             return
         async with self._database.connection() as conn, conn.transaction():
-            if not await inbox.insert(conn, envelope.event_id, envelope.team_id, envelope.kind, body):
+            subject = events.subject(envelope.event)
+            if not await inbox.insert(conn, envelope.event_id, envelope.team_id, envelope.kind, body, subject):
                 return
             match envelope.event:
                 case IncomingMessage() as message:
@@ -81,6 +82,7 @@ class Inbox:
                     await messages.apply_edit(conn, await self.describe(conn, message))
                 case MessageDeleted(team_id, channel_id, ts):
                     await messages.delete(conn, team_id, channel_id, ts)
+                    await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
                 case Reaction() as reaction:
                     await messages.add_reaction(
                         conn,
@@ -163,6 +165,8 @@ class Inbox:
         peer = message.user_id if kind == "im" and message.user_id != self._identity.bot_user_id else None
         if await channels.insert_unknown(conn, message.team_id, message.channel_id, kind, peer):
             await self._onboard(conn, message.team_id, message.channel_id)
+        elif message.channel_kind not in {None, "public"}:
+            await channels.close_to_public(conn, message.team_id, message.channel_id, kind)
 
     async def _onboard(self, conn: Connection, team_id: str, channel_id: str) -> None:
         lock = BACKFILL_LOCK.format(channel_id=channel_id)

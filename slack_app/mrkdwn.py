@@ -76,4 +76,5 @@ def _open_fence(text: str) -> str:
 
 
 def _marker(fence: str) -> str:
-    return fence[: len(fence) - len(fence.lstrip(fence[0]))]
+    match = FENCE.match(fence)
+    return match[1] if match else ""

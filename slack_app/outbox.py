@@ -17,6 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app import mrkdwn
+from slack_app.errors import reason
 from storage import posts
 from storage.db import Database
 from storage.leases import Lease, hold
@@ -89,7 +90,7 @@ class Outbox:
                 await self._posted(post, await self._send(post, plain=plain))
                 return
             except SlackApiError as error:
-                problem = _reason(error)
+                problem = reason(error)
                 if problem in LAYOUT and not plain:
                     plain, doubtful = True, False
                 elif problem in FINAL:
@@ -149,8 +150,3 @@ class Outbox:
         return await self._client.conversations_history(
             channel=channel, oldest=since, include_all_metadata=True, limit=200, cursor=cursor or None
         )
-
-
-def _reason(error: SlackApiError) -> str:
-    response: Any = error.response
-    return str(response.get("error") or f"HTTP {response.status_code}") if hasattr(response, "get") else str(error)

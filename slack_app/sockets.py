@@ -17,6 +17,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from slack_app.app import SlackError
+from slack_app.errors import is_refusal, reason
 
 log = structlog.get_logger()
 CHECK_SECONDS = 3.0
@@ -100,9 +101,9 @@ async def open_sockets(app: AsyncApp, app_token: str, *, count: int) -> AsyncIte
             for handler in handlers:
                 await handler.connect_async()  # type: ignore[no-untyped-call]
         except SlackApiError as error:
-            raise SlackError(
-                f"Slack refuses the app token: {error.response.get('error')} (RATCHET_SLACK_APP_TOKEN)"
-            ) from error
+            if is_refusal(error):
+                raise SlackError(f"Slack refuses the app token: {reason(error)} (RATCHET_SLACK_APP_TOKEN)") from error
+            raise SlackError(f"Slack's Socket Mode cannot be reached: {reason(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SlackError(f"Slack's Socket Mode cannot be reached: {error or type(error).__name__}") from error
         watchdog = asyncio.create_task(sockets.watch())

@@ -21,14 +21,10 @@ def visible_text(message: dict[str, Any]) -> str:
     if text and not (blocks and _says(blocks, text)):
         lines.append(text)
     lines.extend(blocks)
-    for attachment in message.get("attachments") or []:
-        if isinstance(attachment, dict):
-            lines.extend(_attachment(attachment))
-    for file in message.get("files") or []:
-        if isinstance(file, dict):
-            lines.append(
-                f"[file: {file.get('name') or file.get('title') or 'unnamed'} ({file.get('mimetype') or '?'})]"
-            )
+    for attachment in _dicts(message.get("attachments")):
+        lines.extend(_attachment(attachment))
+    for file in _dicts(message.get("files")):
+        lines.append(f"[file: {file.get('name') or file.get('title') or 'unnamed'} ({file.get('mimetype') or '?'})]")
     flat = "\n".join(line for line in lines if line.strip())
     return html.unescape(flat).replace("\x00", "")[:LONGEST]
 
@@ -43,10 +39,9 @@ def _attachment(attachment: dict[str, Any]) -> Iterator[str]:
     before = [str(attachment.get(key) or "") for key in ("pretext", "author_name", "title", "text")]
     inner = list(_blocks(attachment.get("blocks")))
     fields = []
-    for field in attachment.get("fields") or []:
-        if isinstance(field, dict):
-            title, value = str(field.get("title") or ""), str(field.get("value") or "")
-            fields.append(f"{title}: {value}" if title else value)
+    for field in _dicts(attachment.get("fields")):
+        title, value = str(field.get("title") or ""), str(field.get("value") or "")
+        fields.append(f"{title}: {value}" if title else value)
     if not any(before[2:]) and not inner and not fields:
         before.append(str(attachment.get("fallback") or ""))
     yield from before
@@ -56,28 +51,32 @@ def _attachment(attachment: dict[str, Any]) -> Iterator[str]:
 
 
 def _blocks(blocks: Any, depth: int = 0) -> Iterator[str]:
-    if not isinstance(blocks, list) or depth > DEEPEST:
-        return
-    for block in blocks:
-        if isinstance(block, dict):
+    if depth <= DEEPEST:
+        for block in _dicts(blocks):
             yield from _block(block, depth)
 
 
 def _block(block: dict[str, Any], depth: int) -> Iterator[str]:
     kind = block.get("type")
     if kind == "rich_text":
-        yield from (_rich(element, depth) for element in block.get("elements") or [])
+        yield from (_rich(element, depth) for element in _dicts(block.get("elements")))
         return
     if kind == "table":
-        for row in block.get("rows") or []:
-            yield " | ".join(_text(cell) or _rich(cell, depth) for cell in row)
+        rows = block.get("rows")
+        for row in rows if isinstance(rows, list) else []:
+            yield " | ".join(_text(cell) or _rich(cell, depth) for cell in _dicts(row))
         return
     yield _text(block.get("text"))
-    for part in (*(block.get("fields") or []), *(block.get("elements") or [])):
-        if isinstance(part, dict) and part.get("type") in {"mrkdwn", "plain_text"}:
+    for part in (*_dicts(block.get("fields")), *_dicts(block.get("elements"))):
+        if part.get("type") in ("mrkdwn", "plain_text"):
             yield _text(part)
     yield str(block.get("alt_text") or "")
     yield from _blocks(block.get("blocks"), depth + 1)
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; nothing of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
@@ -86,8 +85,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _rich(element: Any, depth: int) -> str:
-    if not isinstance(element, dict) or depth > DEEPEST:
+def _rich(element: dict[str, Any], depth: int) -> str:
+    if depth > DEEPEST:
         return ""
     kind = element.get("type")
     if kind == "text":
@@ -101,4 +100,4 @@ def _rich(element: Any, depth: int) -> str:
     if kind == "emoji":
         return f":{element.get('name')}:"
     joiner = "\n" if kind == "rich_text_list" else ""
-    return joiner.join(_rich(part, depth + 1) for part in element.get("elements") or [])
+    return joiner.join(_rich(part, depth + 1) for part in _dicts(element.get("elements")))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg.types.json import Json
 
 from storage.db import Connection
+
+INSERT = """
+    insert into audit_logs (who, action, details, incident_id)
+    select who, action, details, incident_id from json_populate_recordset(null::audit_logs, %(entries)s)"""
 
 
 @dataclass(frozen=True)
@@ -20,17 +25,13 @@ class Entry:
     incident_id: int | None = None
 
 
-async def insert(conn: Connection, *entries: Entry) -> None:
-    """Append rows."""
-    await conn.execute(
-        """insert into audit_logs (who, action, details, incident_id)
-           select who, action, details, incident_id from json_populate_recordset(null::audit_logs, %s)""",
-        (Json([entry.__dict__ for entry in entries]),),
-    )
+def as_json(entries: Sequence[Entry]) -> Json:
+    """What ``INSERT`` binds as ``entries``."""
+    return Json([entry.__dict__ for entry in entries])
 
 
 async def record(
     conn: Connection, *, who: str, action: str, details: dict[str, Any], incident_id: int | None = None
 ) -> None:
     """Append one row."""
-    await insert(conn, Entry(who, action, details, incident_id))
+    await conn.execute(INSERT, {"entries": as_json([Entry(who, action, details, incident_id)])})

@@ -71,6 +71,14 @@ async def insert_unknown(
     )
 
 
+async def close_to_public(conn: Connection, team_id: str, channel_id: str, kind: ChannelKind) -> None:
+    """A channel that was public turns out to be ``kind``: from now on its messages are for members only."""
+    await conn.execute(
+        "update channels set kind = %s where team_id = %s and channel_id = %s and kind = 'public'",
+        (kind, team_id, channel_id),
+    )
+
+
 async def upsert(
     conn: Connection,
     team_id: str,

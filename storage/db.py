@@ -100,7 +100,7 @@ async def check_connection(url: str, *, timeout: float = 5.0) -> None:
     """Connect once and leave.
 
     Raises:
-        DatabaseUnavailable: with the server's own reason in one line.
+        DatabaseUnavailable: with the server's own reason in one line, or because of its encoding.
     """
     try:
         psycopg.conninfo.conninfo_to_dict(url)
@@ -110,10 +110,16 @@ async def check_connection(url: str, *, timeout: float = 5.0) -> None:
         ) from None
     try:
         conn = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=max(2, int(timeout)))
+        encoding = conn.info.parameter_status("server_encoding")
         await conn.close()
     except psycopg.Error as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatabaseUnavailable(f"cannot connect to {redact_url(url)}: {reason[:300]}") from error
+    if encoding != "UTF8":
+        raise DatabaseUnavailable(
+            f"the database {redact_url(url)} has the encoding {encoding} and cannot hold what people write: "
+            "create one with `createdb --encoding=UTF8 --template=template0`"
+        )
 
 
 async def fetch_all(conn: Connection, row: type[Row], statement: str, params: Params = None) -> list[Row]:

@@ -129,10 +129,13 @@ async def insert(conn: Connection, message: NewMessage) -> bool:
     )
 
 
-async def apply_edit(conn: Connection, message: NewMessage) -> None:
-    """Store a message's newest text; edits may come out of order, or before the message itself."""
+async def apply_edit(conn: Connection, message: NewMessage) -> bool:
+    """Store a message's newest text; True when the message itself is new.
+
+    Edits may come out of order, or before the message itself.
+    """
     if await insert(conn, message):
-        return
+        return True
     await conn.execute(
         """update messages
            set text = %(text)s, alert = %(alert)s, service = %(service)s, alert_action = %(alert_action)s,
@@ -141,6 +144,7 @@ async def apply_edit(conn: Connection, message: NewMessage) -> None:
              and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric""",
         message.__dict__,
     )
+    return False
 
 
 async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> None:
@@ -230,13 +234,18 @@ async def read_thread(
     limit: int,
     before_ts: str | None = None,
 ) -> list[StoredMessage]:
-    """A thread's first message and its replies, oldest first; those before ``before_ts`` if it is given."""
+    """A thread's first message and its replies, oldest first; those before ``before_ts`` if it is given.
+
+    ``thread_ts`` may be that of any message of the thread.
+    """
+    root = """select coalesce(max(linked.thread_ts), %(thread_ts)s) from messages linked
+              where linked.team_id = %(team_id)s and linked.channel_id = %(channel_id)s and linked.ts = %(thread_ts)s"""
     return await db.fetch_all(
         conn,
         StoredMessage,
         f"""select {HIT} {FROM}
             where {VISIBLE} and m.channel_id = %(channel_id)s and m.deleted_at is null
-              and (m.ts = %(thread_ts)s or m.thread_ts = %(thread_ts)s)
+              and (m.ts = ({root}) or m.thread_ts = ({root}))
               and (%(before_ts)s::text is null or m.ts::numeric < %(before_ts)s::numeric)
             order by m.ts::numeric limit %(limit)s""",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,23 +66,25 @@ class ChannelSum:
     thumbs_down: int
 
 
-async def insert(conn: Connection, *calls: ModelCall) -> None:
-    """Record model calls."""
-    await conn.execute(
-        """insert into model_usage (turn_id, team_id, channel_id, requester_id, module, model, input_chars,
-                                    output_chars, prompt_tokens, output_tokens, cost, latency_ms, error)
-           select turn_id, team_id, channel_id, requester_id, module, model, input_chars,
-                  output_chars, prompt_tokens, output_tokens, cost, latency_ms, error
-           from json_populate_recordset(null::model_usage, %s)""",
-        (
-            Json(
-                [
-                    {**call.__dict__, "turn_id": str(call.turn_id or "") or None, "cost": str(call.cost)}
-                    for call in calls
-                ]
-            ),
-        ),
-    )
+INSERT = """
+    insert into model_usage (turn_id, team_id, channel_id, requester_id, module, model, input_chars,
+                             output_chars, prompt_tokens, output_tokens, cost, latency_ms, error)
+    select turn_id, team_id, channel_id, requester_id, module, model, input_chars,
+           output_chars, prompt_tokens, output_tokens, cost, latency_ms, error
+    from json_populate_recordset(null::model_usage, %(calls)s)"""
+
+
+def as_json(calls: Sequence[ModelCall]) -> Json:
+    """What ``INSERT`` binds as ``calls``."""
+    return Json(
+        [{**call.__dict__, "turn_id": str(call.turn_id) if call.turn_id else None, "cost": str(call.cost)}
+         for call in calls]
+    )  # fmt: skip
+
+
+async def insert(conn: Connection, call: ModelCall) -> None:
+    """Record one model call."""
+    await conn.execute(INSERT, {"calls": as_json([call])})
 
 
 async def sum_models(conn: Connection, team_id: str, since: datetime, until: datetime) -> list[ModelSum]:

@@ -5,6 +5,7 @@ import os
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports langgraph
 
 import asyncio
+import tempfile
 import threading
 import uuid
 from concurrent.futures import Future
@@ -29,7 +30,7 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """URL of the administration database of an embedded server with a migrated template."""
     from storage.db import open_database
     from storage.embedded import open_embedded
@@ -38,8 +39,11 @@ def postgres(tmp_path_factory):
     ready: Future[str] = Future()
     stop = threading.Event()
 
+    # Not in pytest's own folder: another run prunes that, and this server with it.
+    folder = tempfile.TemporaryDirectory(prefix="ratchet-postgres-", ignore_cleanup_errors=True)
+
     async def serve():
-        async with open_embedded(tmp_path_factory.mktemp("postgres"), name="template") as url:
+        async with open_embedded(Path(folder.name), name="template") as url:
             async with open_database(url, min_size=1, max_size=4) as database:
                 async with database.connection() as conn:
                     for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # it outlives no test
@@ -55,6 +59,7 @@ def postgres(tmp_path_factory):
     yield ready.result(timeout=60)
     stop.set()
     thread.join()
+    folder.cleanup()
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ create table inbox_events (
     event_id    text primary key,        -- Slack's event id; the trigger id of a command or click
     team_id     text not null,
     kind        text not null,
-    payload     jsonb not null,
+    subject     text,                    -- the message it tells of, as channel:ts
+    payload     jsonb not null,          -- empty once that message was deleted
     received_at timestamptz not null default now()
 );
 create index inbox_events_received_at on inbox_events (received_at);
+create index inbox_events_subject on inbox_events (team_id, subject) where subject is not null;
 
 create table channels (
     team_id           text not null,

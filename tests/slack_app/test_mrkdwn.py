@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slack_app.mrkdwn import LONGEST_PART, _open_fence, fallback, neutralise, split
@@ -116,7 +116,7 @@ def bare(text):
     return "".join("".join(lines).split())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT, st.integers(220, 900))
 def test_parts_keep_the_whole_text_fit_and_close_their_fences(text, longest):
     parts = split(text, longest)

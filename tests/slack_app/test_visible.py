@@ -1,7 +1,7 @@
 """What a person sees of a message."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slack_app.visible import LONGEST, visible_text
@@ -157,6 +157,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(WORDS), ANYTHING))
 def test_no_shape_of_a_message_is_an_error(message):
     assert isinstance(visible_text(message), str)

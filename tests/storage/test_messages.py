@@ -203,3 +203,9 @@ async def test_a_threads_messages_come_in_their_order_up_to_a_moment(memory, con
     assert [(m.text, m.reply_count) for m in found] == [("parent", 2), ("two", 0), ("ten", 0)]
     before = await messages.read_thread(conn, VIEWER, "C1", parent, limit=9, before_ts="1700000010.000100")
     assert [m.text for m in before] == ["parent", "two"]
+
+
+async def test_what_is_not_searchable_stands_in_its_thread_only(memory, conn):
+    asked = await memory.say("why is checkout down?", searchable=False)
+    assert await texts(conn, query="checkout") == [] and await texts(conn) == []
+    assert [m.text for m in await messages.read_thread(conn, VIEWER, "C1", asked, limit=5)] == ["why is checkout down?"]

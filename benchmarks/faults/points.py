@@ -1,0 +1,87 @@
+"""Where a process dies: the production function at that point, wrapped from outside so that it kills the process."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, NoReturn
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in the code.
+
+    Attributes:
+        name: what the command line calls it.
+        moment: what has just happened, for the table.
+        target: ``module:function`` or ``module:Class.method``.
+        when: before or after the target does its work.
+        effects: how often the tool's effect may be seen in the end.
+        basic: whether it is one of the five that run by default.
+    """
+
+    name: str
+    moment: str
+    target: str
+    when: Literal["before", "after"]
+    effects: frozenset[int] = frozenset({1})
+    basic: bool = False
+
+
+ONCE = frozenset({1})
+AT_MOST_ONCE = frozenset({0, 1})
+POINTS = (
+    Point("committed", "event committed, not acked", "slack_app.inbox:Inbox.record", "after", ONCE, True),
+    Point("taken", "job taken", "ratchet.answering:Answering.answer", "before", ONCE, True),
+    Point("mid-tool", "mid tool: effect happened", "benchmarks.faults.effect:append", "after", ONCE, True),
+    Point("before-post", "before the post", "slack_app.outbox:Outbox._send", "before", ONCE, True),
+    Point("accepted", "Slack accepted, not recorded", "slack_app.outbox:Outbox._send", "after", ONCE, True),
+    Point("received", "event received", "slack_app.inbox:Inbox.record", "before"),
+    Point("before-model", "before the model", "agent.retries:ModelCaller.call", "before"),
+    Point("checkpoint", "before a checkpoint", "agent.checkpoints:FencedSaver.aput", "before"),
+    Point("before-tool", "before a tool, intent noted", "agent.gate:Gate._execute", "before", AT_MOST_ONCE),
+    Point("tool-recorded", "tool's effect recorded", "storage.effects:settle", "after"),
+    Point("recorded", "answer recorded, not sent", "agent.runner:Runner.answer", "after"),
+)
+BY_NAME = {point.name: point for point in POINTS}
+
+
+def die() -> NoReturn:
+    """End this process at once, as ``kill -9`` does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def arm(point: Point) -> None:
+    """Let this process die when it first gets to ``point``."""
+    module, _, path = point.target.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    setattr(owner, name, _deadly(getattr(owner, name), point.when == "before"))
+
+
+def _deadly(original: Callable[..., Any], before: bool) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> NoReturn:
+            if not before:
+                original(*args, **kwargs)
+            die()
+
+        return call
+
+    @functools.wraps(original)
+    async def acall(*args: Any, **kwargs: Any) -> NoReturn:
+        if not before:
+            await original(*args, **kwargs)
+        die()
+
+    return acall

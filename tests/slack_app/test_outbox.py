@@ -1,0 +1,204 @@
+"""Posting exactly once, on Slack's bad days."""
+
+from uuid import uuid4
+
+import pytest
+
+from slack_app.outbox import Outbox, PostUnsettled
+from storage import leases, posts, turns
+from storage.leases import LeaseLost
+
+LONG = "**important** words\n\n" + "\n\n".join(f"paragraph {number} " + "word " * 100 for number in range(15))
+
+
+@pytest.fixture
+def outbox(slack, database):
+    return Outbox(slack, database, wait=lambda attempt: 0.01)
+
+
+@pytest.fixture
+def intend(database, sandbox, channel):
+    """Intends posts of a new turn in #ops, in a thread or on top; returns the turn's id and lease."""
+
+    async def build(*texts, thread_ts=None, place=None, state="pending"):
+        turn_id, place = uuid4(), place or channel["ops"]
+        async with database.connection() as conn:
+            await turns.insert(
+                conn,
+                turn_id=turn_id,
+                team_id=sandbox.team_id,
+                channel_id=place,
+                thread_ts=thread_ts,
+                message_ts=None,
+                requester_id="U1",
+                source="mention",
+                question="?",
+            )
+            for part, text in enumerate(texts, 1):
+                post_id = await posts.insert(
+                    conn, turn_id=turn_id, part=part, channel_id=place, thread_ts=thread_ts, text=text, module="agent"
+                )
+                if state == "sending":
+                    await posts.set_sending(conn, post_id)
+            return turn_id, await leases.take(conn, f"thread-{turn_id}")
+
+    return build
+
+
+@pytest.fixture
+def written(people, sandbox):
+    """What Ratchet has written in #ops, or in one of its threads."""
+
+    async def fetch(thread_ts=None, place="ops"):
+        found = await people.messages(place, thread_ts)
+        return [message for message in found if message.get("user") == sandbox.bot_user_id]
+
+    return fetch
+
+
+async def calls(people, method):
+    return [call for call in (await people.ledger())["calls"] if call["method"] == method]
+
+
+@pytest.mark.parametrize("where", ["thread", "top"])
+async def test_posts_go_out_in_their_order_and_once(outbox, intend, written, people, where):
+    thread_ts = await people.say("ops", "a question", user="oncall-a") if where == "thread" else None
+    turn_id, lease = await intend("one **bold**", "two", thread_ts=thread_ts)
+    for _ in range(2):
+        done = await outbox.deliver(turn_id, lease)
+    found = await written(thread_ts)
+    assert [message["blocks"][0]["text"] for message in found] == ["one **bold**", "two"]
+    assert [(post.state, post.ts) for post in done] == [("posted", message["ts"]) for message in found]
+    assert found[0]["metadata"]["event_payload"] == {"post_id": f"{turn_id}/1"}
+    assert "*bold*" in found[0]["text"].replace("\u200b", "")
+
+
+@pytest.mark.parametrize("where", ["thread", "top"])
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [
+        ({"kind": "drop_after_accept"}, 1),
+        ({"kind": "drop_after_accept"}, 2),
+        ({"kind": "drop_before_accept"}, 1),
+        ({"kind": "http", "status": 500}, 2),
+        ({"kind": "http", "status": 503}, 1),
+        ({"kind": "error", "error": "internal_error"}, 1),
+        ({"kind": "ratelimited", "retry_after": 1}, 1),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
+)
+async def test_whatever_happens_to_the_response_the_post_stands_once(
+    outbox, intend, written, people, where, fault, times
+):
+    thread_ts = await people.say("ops", "a question", user="oncall-a") if where == "thread" else None
+    turn_id, lease = await intend("the answer", thread_ts=thread_ts)
+    await people.fault("chat.postMessage", times=times, **fault)
+    [post] = await outbox.deliver(turn_id, lease)
+    [message] = await written(thread_ts)
+    assert (post.state, post.ts) == ("posted", message["ts"])
+
+
+async def test_a_lost_search_after_a_lost_response_posts_nothing_twice(outbox, intend, written, people):
+    turn_id, lease = await intend("the answer")
+    await people.fault("chat.postMessage", "drop_after_accept")
+    await people.fault("conversations.history", "http", times=2)
+    with pytest.raises(PostUnsettled):
+        await outbox.deliver(turn_id, lease)
+    [post] = await outbox.deliver(turn_id, lease)
+    [message] = await written()
+    assert post.ts == message["ts"]
+
+
+async def test_a_slack_that_stays_away_leaves_the_post_for_later(outbox, intend, written, people):
+    turn_id, lease = await intend("one", "two")
+    await people.fault("*", "http", times=1000)
+    with pytest.raises(PostUnsettled, match=f"post {turn_id}/1: HTTP 500"):
+        await outbox.deliver(turn_id, lease)
+    await people.clear_faults()
+    done = await outbox.deliver(turn_id, lease)
+    assert [post.state for post in done] == ["posted", "posted"]
+    assert [message["blocks"][0]["text"] for message in await written()] == ["one", "two"]
+
+
+@pytest.mark.parametrize("where", ["thread", "top"])
+async def test_after_a_restart_a_post_that_slack_has_already_is_found(outbox, intend, written, people, where, database):
+    thread_ts = await people.say("ops", "a question", user="oncall-a") if where == "thread" else None
+    turn_id, lease = await intend("the answer", thread_ts=thread_ts)
+    [sent] = await outbox.deliver(turn_id, lease)
+    async with database.connection() as conn:
+        await conn.execute("update posts set state = 'sending', ts = null")
+    for number in range(210):  # more than one page
+        await people.say("ops", f"noise {number}", user="oncall-b", thread_ts=thread_ts, silent=True)
+    [post] = await outbox.deliver(turn_id, lease)
+    assert (post.state, post.ts) == ("posted", sent.ts) and len(await written(thread_ts)) == 1
+
+
+async def test_after_a_restart_a_post_that_slack_never_got_is_sent(outbox, intend, written):
+    turn_id, lease = await intend("the answer", state="sending")
+    [post] = await outbox.deliver(turn_id, lease)
+    assert post.state == "posted" and len(await written()) == 1
+
+
+@pytest.mark.parametrize("error", ["invalid_blocks", "msg_blocks_too_long"])
+@pytest.mark.parametrize("after_fault", [False, True])
+async def test_refused_blocks_are_sent_as_plain_text_with_every_word(
+    outbox, intend, written, people, error, after_fault
+):
+    turn_id, lease = await intend(LONG)
+    if after_fault:
+        await people.fault("chat.postMessage", "http")
+    await people.fault("chat.postMessage", "error", error=error)
+    [post] = await outbox.deliver(turn_id, lease)
+    [message] = await written()
+    assert post.state == "posted" and not message.get("blocks")
+    assert "*important*" in message["text"].replace("\u200b", "")
+    assert all(f"paragraph {number} word" in message["text"] for number in range(15))
+
+
+async def test_a_post_that_slack_refuses_in_any_form_is_rejected(outbox, intend, people):
+    turn_id, lease = await intend("the answer")
+    await people.fault("chat.postMessage", "error", error="invalid_blocks", times=2)
+    [post] = await outbox.deliver(turn_id, lease)
+    assert post.state == "rejected" and len(await calls(people, "chat.postMessage")) == 2
+
+
+async def test_a_channel_that_is_gone_rejects_the_post_at_once(outbox, intend, people, rows):
+    turn_id, lease = await intend("one", "two", place="C0NOWHERE")
+    assert [post.state for post in await outbox.deliver(turn_id, lease)] == ["rejected", "rejected"]
+    assert await rows("select distinct error from posts") == [("channel_not_found",)]
+    assert len(await calls(people, "chat.postMessage")) == 2
+
+
+async def test_a_thread_that_is_gone_rejects_the_post(outbox, intend):
+    turn_id, lease = await intend("the answer", thread_ts="1600000000.000100", state="sending")
+    assert [post.state for post in await outbox.deliver(turn_id, lease)] == ["rejected"]
+
+
+async def test_whoever_lost_the_lease_posts_nothing(outbox, intend, written, database):
+    turn_id, lease = await intend("the answer")
+    async with database.connection() as conn:
+        await leases.take(conn, lease.thread_key)
+    with pytest.raises(LeaseLost):
+        await outbox.deliver(turn_id, lease)
+    assert await written() == []
+
+
+async def test_in_development_everything_goes_to_one_channel_without_threads(
+    slack, database, channel, intend, written, people
+):
+    thread_ts = await people.say("ops", "a question", user="oncall-a")
+    outbox = Outbox(slack, database, dev_channel=channel["secrets"], wait=lambda attempt: 0.01)
+    turn_id, lease = await intend("the answer", thread_ts=thread_ts)
+    await people.fault("chat.postMessage", "drop_after_accept")
+    [post] = await outbox.deliver(turn_id, lease)
+    assert post.state == "posted"
+    assert await written() == [] and await written(thread_ts) == []
+    assert len(await written(place="secrets")) == 1
+
+
+async def test_what_is_sent_notifies_no_group_and_loads_no_image(outbox, intend, written):
+    turn_id, lease = await intend("<!channel> [x](!here) ![a](https://x.example/a.png)")
+    await outbox.deliver(turn_id, lease)
+    [message] = await written()
+    for text in (message["text"], message["blocks"][0]["text"]):
+        assert "<!channel" not in text and "<!here" not in text and "![" not in text
