@@ -132,14 +132,16 @@ class RatchetAgent:
         async with self._database.connection() as conn:
             await turns.insert(
                 conn,
-                turn_id=turn_id,
-                team_id=TEAM,
-                channel_id=self._channel_id,
-                thread_ts=f"{self._base + thread}.000000",
-                message_ts=f"{self._base + 1_000_000 + number}.000000",
-                requester_id=USER,
-                source="mention",
-                question=question,
+                turns.NewTurn(
+                    turn_id=turn_id,
+                    team_id=TEAM,
+                    channel_id=self._channel_id,
+                    thread_ts=f"{self._base + thread}.000000",
+                    message_ts=f"{self._base + 1_000_000 + number}.000000",
+                    requester_id=USER,
+                    source="mention",
+                    question=question,
+                ),
             )
 
         async def run() -> Timing:

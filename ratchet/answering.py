@@ -9,11 +9,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.context import Requester
 from agent.runner import Question, Runner
-from ratchet.jobs import queue
 from ratchet.policies import Policies
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import Enqueue, Identity
+from slack_app.identity import Identity
+from slack_app.inbox import Enqueue, answer_job
 from slack_app.outbox import Outbox
 from slack_app.stream import SlackReply
 from storage import channels, leases, messages, posts, turns
@@ -69,22 +69,20 @@ class Answering:
     async def answer(self, turn_id: UUID) -> str | None:
         """Answer a turn, once, and deliver the answer, once; returns the error of a turn that was given up.
 
-        Where an earlier turn of the thread waits too, it goes first: each turn has a job, and they run one
-        after the other, so every turn gets its answer and the order of the questions is kept.
+        Earlier turns of the thread that wait too go first, so that the order of the questions is kept. This one
+        follows in any case: the job of an earlier turn may be gone, and then no other job would come to it.
 
         Raises:
             LeaseLost: another worker has the thread.
             PostUnsettled: Slack did not take the answer yet.
             Exception: anything unforeseen, to be tried again.
         """
-        turn, lease = await self._begin(await self._next(turn_id))
-        if turn is None:
-            return None
         gave_up: str | None = None
-        if not turn.is_over:
-            gave_up = await self._work(turn, lease)
-        await self._outbox.deliver(turn.turn_id, lease)
-        return gave_up
+        while True:
+            due = await self._next(turn_id)
+            gave_up = await self._settle(due) or gave_up
+            if due == turn_id or not await self._is_open(turn_id):
+                return gave_up
 
     async def ask(self, turn_id: UUID) -> None:
         """Post a slash command's question and enqueue its answer in the thread below it."""
@@ -110,17 +108,26 @@ class Answering:
                 await turns.finish(conn, lease, turn_id, answer="", error="the question could not be posted")
                 return
             await turns.set_thread(conn, turn_id, post.ts)
-            key = turns.thread_key(turn.team_id, turn.channel_id, post.ts)
-            await self._enqueue(conn, "answer", lock=key, turn_id=str(turn_id))
-
-    async def wait_until_ended(self, job_id: int | None) -> None:
-        """Wait until another worker has ended a job that was taken from this one."""
-        await queue.wait_until_ended(self._database, job_id)
+            await self._enqueue(conn, [answer_job(turn.team_id, turn.channel_id, post.ts, turn_id)])
 
     async def _next(self, turn_id: UUID) -> UUID:
         async with self._database.connection() as conn:
             turn = await turns.get(conn, turn_id)
             return (await turns.oldest_unsettled(conn, turn) if turn else None) or turn_id
+
+    async def _is_open(self, turn_id: UUID) -> bool:
+        async with self._database.connection() as conn:
+            return await turns.is_unsettled(conn, turn_id)
+
+    async def _settle(self, turn_id: UUID) -> str | None:
+        turn, lease = await self._begin(turn_id)
+        if turn is None:
+            return None
+        gave_up: str | None = None
+        if not turn.is_over:
+            gave_up = await self._work(turn, lease)
+        await self._outbox.deliver(turn.turn_id, lease)
+        return gave_up
 
     async def _begin(self, turn_id: UUID) -> tuple[Turn | None, Lease]:
         async with self._database.connection() as conn:
@@ -132,12 +139,10 @@ class Answering:
 
     async def _work(self, turn: Turn, lease: Lease) -> str | None:
         reply = SlackReply(self._client, turn, model=self._runner.model_name)
-        question = await self._question(turn, lease)
         try:
             if turn.attempts > self._attempts:
-                error = f"the turn ended its worker {self._attempts} times"
-                await self._runner.fail(question, reply, notice=GAVE_UP.format(attempts=self._attempts), error=error)
-                return error
+                return await self._give_up(turn, lease, reply, f"the turn ended its worker {self._attempts} times")
+            question = await self._question(turn, lease)
             if not turn.question:
                 await self._runner.greet(question, reply, GREETING)
             else:
@@ -148,12 +153,23 @@ class Answering:
             log.exception("turn failed", turn_id=str(turn.turn_id), attempt=turn.attempts)
             if turn.attempts < self._attempts:
                 raise
-            reason = f"{type(error).__name__}: {error}"
-            await self._runner.fail(question, reply, notice=GAVE_UP.format(attempts=turn.attempts), error=reason)
-            return reason
+            return await self._give_up(turn, lease, reply, f"{type(error).__name__}: {error}")
         finally:
             await reply.close()
         return None
+
+    async def _give_up(self, turn: Turn, lease: Lease, reply: SlackReply, error: str) -> str:
+        # Without what _question looks up: that may be what fails each time.
+        bare = Question(
+            turn=turn,
+            lease=lease,
+            requester=Requester(turn.requester_id, turn.requester_id),
+            channel_label=turn.channel_id,
+            workspace_url=self._identity.workspace_url,
+            allowed_tools=frozenset(),
+        )
+        await self._runner.fail(bare, reply, notice=GAVE_UP.format(attempts=self._attempts), error=error)
+        return error
 
     async def _question(self, turn: Turn, lease: Lease) -> Question:
         user = await self._directory.user(turn.team_id, turn.requester_id)

@@ -31,7 +31,8 @@ from ratchet.settings import Policy, Settings, SettingsError
 from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import Identity, Inbox
+from slack_app.identity import Identity
+from slack_app.inbox import Inbox
 from slack_app.outbox import Outbox
 from storage.db import Database, open_database
 from storage.embedded import open_embedded
@@ -215,7 +216,7 @@ async def open_services(
         enqueue = Enqueuer(queue)
         inbox = Inbox(database, identity, enqueue)
         directory = Directory(client, database, identity)
-        backfill = Backfill(client, database, identity, inbox, directory)
+        backfill = Backfill(client, database, identity, directory)
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
         secret = settings.slack.signing_secret

@@ -19,6 +19,7 @@ from ratchet.progress import pull_progress
 from ratchet.settings import Settings
 from storage import db, leases, turns
 from storage.db import Connection, Database
+from storage.turns import NewTurn
 
 LOCAL_USER = "local"
 LOCAL_CHANNEL = "terminal"
@@ -78,17 +79,9 @@ async def _ask(
 ) -> None:
     turn_id = uuid4()
     async with database.connection() as conn:
-        await turns.insert(
-            conn,
-            turn_id=turn_id,
-            team_id=team_id,
-            channel_id=LOCAL_CHANNEL,
-            thread_ts=thread_ts,
-            message_ts=f"{time.time():.6f}",
-            requester_id=LOCAL_USER,
-            source="chat",
-            question=text,
-        )
+        asked_at = f"{time.time():.6f}"
+        new = NewTurn(turn_id, team_id, LOCAL_CHANNEL, thread_ts, asked_at, LOCAL_USER, "chat", text)
+        await turns.insert(conn, new)
         turn = await turns.begin(conn, turn_id)
         if turn is None:
             raise db.StorageError("the question could not be stored")

@@ -12,7 +12,8 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import is_refusal, reason
-from slack_app.inbox import Identity, Inbox
+from slack_app.identity import Identity
+from slack_app.inbox import Inbox
 from slack_app.listeners import register
 
 
@@ -44,7 +45,9 @@ async def identify(client: AsyncWebClient) -> Identity:
         raise SlackError(f"Slack cannot be reached at {client.base_url}: {reason(error)}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise SlackError(f"Slack cannot be reached at {client.base_url}: {error or type(error).__name__}") from error
-    return Identity(str(who["team_id"]), str(who["user_id"]), str(who["bot_id"]), str(who["url"]))
+    return Identity(
+        str(who["team_id"]), str(who["user_id"]), str(who["bot_id"]), str(who["url"]), str(who.get("user") or "ratchet")
+    )
 
 
 def build_app(client: AsyncWebClient, signing_secret: str | None, inbox: Inbox) -> AsyncApp:

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.directory import Directory
 from slack_app.events import SPOKEN, parse_message
-from slack_app.inbox import Identity, Inbox
+from slack_app.identity import Identity
 from storage import channels, messages
 from storage.db import Database
 
@@ -20,13 +20,10 @@ PAGE = 200
 class Backfill:
     """Onboards channels. Stored messages are skipped, so it can be run again at any time."""
 
-    def __init__(
-        self, client: AsyncWebClient, database: Database, identity: Identity, inbox: Inbox, directory: Directory
-    ) -> None:
+    def __init__(self, client: AsyncWebClient, database: Database, identity: Identity, directory: Directory) -> None:
         self._client = client
         self._database = database
         self._identity = identity
-        self._inbox = inbox
         self._directory = directory
 
     async def onboard(self, channel_id: str, *, limit: int) -> int:
@@ -59,11 +56,16 @@ class Backfill:
 
     async def _store(self, channel_id: str, found: list[dict[str, Any]]) -> int:
         stored = 0
+        spoken = [
+            parse_message(self._identity.team_id, raw, channel_id, None)
+            for raw in found
+            if raw.get("subtype") in SPOKEN
+        ]
+        people = sorted({user_id for message in spoken for user_id in self._identity.people_in(message)})
         async with self._database.connection() as conn, conn.transaction():
-            for raw in found:
-                if raw.get("subtype") in SPOKEN:
-                    message = parse_message(self._identity.team_id, raw, channel_id, None)
-                    stored += await messages.apply_edit(conn, await self._inbox.describe(conn, message))
+            names = await channels.user_names(conn, self._identity.team_id, people)
+            for message in spoken:
+                stored += await messages.apply_edit(conn, self._identity.describe(message, names))
         return stored
 
     async def thread(self, channel_id: str, thread_ts: str) -> int:

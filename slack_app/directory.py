@@ -11,7 +11,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.inbox import Identity
+from slack_app.identity import Identity
 from storage import channels
 from storage.channels import ChannelKind, User
 from storage.db import Database

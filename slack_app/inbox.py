@@ -1,54 +1,75 @@
-"""Stores an event and enqueues its job in one transaction, before Slack gets its ack.
+"""Stores events and enqueues their jobs in one transaction, before Slack gets its ack.
 
 If the transaction fails, no ack is sent and Slack delivers again. The same event, or the same message told
-by two events, is stored once.
+by two events, is stored once. Deliveries that arrive while others are being stored share the next
+transaction: an ack then costs a fraction of one, and a burst does not pile up.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
 import structlog
 
 from slack_app import events
-from slack_app.events import Click, Command, IncomingMessage, Membership, MessageChanged, MessageDeleted, Reaction
+from slack_app.events import (
+    Command,
+    Envelope,
+    IncomingMessage,
+    Membership,
+    MessageChanged,
+    MessageDeleted,
+    Reaction,
+)
+from slack_app.identity import Identity
 from storage import channels, inbox, messages, turns
+from storage.batches import GroupCommit
+from storage.channels import ChannelKind, NewChannel
 from storage.db import Connection, Database
-from storage.messages import NewMessage
-from storage.turns import Source
-from tools.alerts import read_alert
+from storage.inbox import NewEvent
+from storage.turns import NewTurn
 
 log = structlog.get_logger()
 NAMESPACE = UUID("5f0f1b0e-3c1d-4b7a-9a62-7261746368e7")
-USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
 BACKFILL_LOCK = "backfill:{channel_id}"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Who Ratchet is in this workspace; from Slack's ``auth.test``."""
+class Job:
+    """Work for the queue; jobs of one lock run one after the other, in their order."""
 
-    team_id: str
-    bot_user_id: str
-    bot_id: str
-    workspace_url: str
-
-    def permalink(self, channel_id: str, ts: str, thread_ts: str | None) -> str:
-        """The link to a message, as Slack builds it."""
-        link = f"{self.workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
-        return f"{link}?thread_ts={thread_ts}&cid={channel_id}" if thread_ts else link
+    task: Literal["answer", "ask", "onboard"]
+    lock: str
+    arguments: dict[str, str] = field(default_factory=dict)
 
 
 class Enqueue(Protocol):
-    """Puts a job in the queue, in the caller's transaction."""
+    """Puts jobs in the queue."""
 
-    async def __call__(
-        self, conn: Connection, task: Literal["answer", "ask", "onboard"], *, lock: str, **arguments: str
-    ) -> None:
-        """Enqueue ``task``; jobs of one lock run one after the other, in their order."""
+    async def __call__(self, conn: Connection, jobs: Sequence[Job]) -> None:
+        """Enqueue them in the caller's transaction."""
+
+
+def answer_job(team_id: str, channel_id: str, thread_ts: str, turn_id: UUID) -> Job:
+    """The job that answers a turn; a thread's turns share a lock."""
+    return Job("answer", turns.thread_key(team_id, channel_id, thread_ts), {"turn_id": str(turn_id)})
+
+
+def onboard_job(team_id: str, channel_id: str) -> Job:
+    """The job that reads a channel's past."""
+    lock = BACKFILL_LOCK.format(channel_id=channel_id)
+    return Job("onboard", lock, {"team_id": team_id, "channel_id": channel_id})
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One payload and what was read out of it."""
+
+    envelope: Envelope
+    body: dict[str, Any]
 
 
 class Inbox:
@@ -58,7 +79,9 @@ class Inbox:
         self._database = database
         self._identity = identity
         self._enqueue = enqueue
-        self._mention = re.compile(rf"<@{re.escape(identity.bot_user_id)}(?:\|[^>]*)?>")
+        # One group at a time: two of them could wait for each other's rows.
+        self._group = GroupCommit(self._write, lanes=1)
+        self._known_channels: set[tuple[str, ChannelKind | None]] = set()
 
     async def record(self, body: dict[str, Any]) -> None:
         """Store one delivery with all that follows from it.
@@ -71,122 +94,114 @@ class Inbox:
         except events.BadPayload as error:
             log.warning("payload ignored", error=str(error))
             return
+        await self._group.add(Delivery(envelope, body))
+
+    async def _write(self, deliveries: list[Delivery]) -> None:
+        """Store a group; the order within it does not matter, as Slack's deliveries have none."""
         async with self._database.connection() as conn, conn.transaction():
-            subject = events.subject(envelope.event)
-            if not await inbox.insert(conn, envelope.event_id, envelope.team_id, envelope.kind, body, subject):
-                return
-            match envelope.event:
-                case IncomingMessage() as message:
-                    await self._message(conn, message)
-                case MessageChanged(message):
-                    await messages.apply_edit(conn, await self.describe(conn, message))
-                case MessageDeleted(team_id, channel_id, ts):
-                    await messages.delete(conn, team_id, channel_id, ts)
-                    await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
-                case Reaction() as reaction:
-                    await messages.add_reaction(
-                        conn,
-                        reaction.team_id,
-                        reaction.channel_id,
-                        reaction.ts,
-                        user_id=reaction.user_id,
-                        name=reaction.name,
-                        added=reaction.added,
-                    )
-                case Membership() as membership:
-                    await self._membership(conn, membership)
-                case Command() as command:
-                    await self._command(conn, command)
-                case Click() | None:
-                    pass  # the stored event is the record
+            rows = [
+                NewEvent(e.event_id, e.team_id, e.kind, events.subject(e.event), delivery.body)
+                for delivery in deliveries
+                for e in (delivery.envelope,)
+            ]
+            new = await inbox.insert(conn, rows)
+            fresh = {d.envelope.event_id: d.envelope.event for d in deliveries if d.envelope.event_id in new}
+            told = list(fresh.values())
+            jobs = await self._messages(conn, [event for event in told if isinstance(event, IncomingMessage)])
+            for event in told:
+                jobs += await self._apply(conn, event)
+            if jobs:
+                await self._enqueue(conn, jobs)
+        self._known_channels |= {
+            (event.channel_id, event.channel_kind) for event in told if isinstance(event, IncomingMessage)
+        }
 
-    async def describe(self, conn: Connection, message: IncomingMessage) -> NewMessage:
-        """A message as it is stored: with its author's name, permalink and the alert it reports."""
-        mentioned = USER.findall(message.text)
-        names = await channels.user_names(conn, message.team_id, [*mentioned, message.user_id or ""])
-        is_own = message.bot_id == self._identity.bot_id or message.user_id == self._identity.bot_user_id
-        alert = None if is_own else read_alert(message.text, is_bot=message.is_bot)
-        return NewMessage(
-            team_id=message.team_id,
-            channel_id=message.channel_id,
-            ts=message.ts,
-            thread_ts=message.thread_ts,
-            user_id=message.user_id,
-            bot_id=message.bot_id,
-            author=message.bot_username or names.get(message.user_id or "") or message.user_id or "unknown",
-            is_bot=message.is_bot or is_own,
-            searchable=not is_own and self._addressed(message) is None,
-            text=USER.sub(lambda match: "@" + names.get(match[1], match[1]), message.text),
-            permalink=self._identity.permalink(message.channel_id, message.ts, message.thread_ts),
-            alert=alert.alert if alert else None,
-            service=alert.service if alert else None,
-            alert_action=alert.action if alert else "none",
-            edited_ts=message.edited_ts,
-            attrs={"subtype": message.subtype} if message.subtype else {},
-        )
+    async def _messages(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
+        if not arrived:
+            return []
+        jobs = await self._channels(conn, arrived)
+        people = sorted({user_id for message in arrived for user_id in self._identity.people_in(message)})
+        names = await channels.user_names(conn, self._identity.team_id, people) if people else {}
+        await messages.insert_all(conn, [self._identity.describe(message, names) for message in arrived])
+        asked = [turn for message in arrived if (turn := self._turn(message))]
+        accepted = await turns.insert_all(conn, asked) if asked else set()
+        for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):
+            if turn.turn_id in accepted and turn.thread_ts:
+                accepted.remove(turn.turn_id)  # a mention is told twice, by message and by app_mention
+                jobs.append(answer_job(turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id))
+        return jobs
 
-    async def _message(self, conn: Connection, message: IncomingMessage) -> None:
-        await self._channel(conn, message)
-        await messages.insert(conn, await self.describe(conn, message))
-        source = self._addressed(message)
+    def _turn(self, message: IncomingMessage) -> NewTurn | None:
+        source = self._identity.addressed_by(message)
         if source is None or not message.user_id:
-            return
-        turn_id = uuid5(NAMESPACE, f"{message.team_id}:{message.channel_id}:{message.ts}")
-        thread_ts = message.thread_ts or message.ts
-        if await turns.insert(
-            conn,
-            turn_id=turn_id,
+            return None
+        return NewTurn(
+            turn_id=uuid5(NAMESPACE, f"{message.team_id}:{message.channel_id}:{message.ts}"),
             team_id=message.team_id,
             channel_id=message.channel_id,
-            thread_ts=thread_ts,
+            thread_ts=message.thread_ts or message.ts,
             message_ts=message.ts,
             requester_id=message.user_id,
             source=source,
-            question=self._mention.sub("", message.text).strip(),
-        ):
-            key = turns.thread_key(message.team_id, message.channel_id, thread_ts)
-            await self._enqueue(conn, "answer", lock=key, turn_id=str(turn_id))
+            question=self._identity.question_in(message),
+        )
 
-    def _addressed(self, message: IncomingMessage) -> Source | None:
-        """Whether a person talks to Ratchet: by mention anywhere in the text, or in a DM."""
-        if (
-            message.is_bot
-            or message.user_id == self._identity.bot_user_id
-            or message.subtype not in {None, "file_share"}
-        ):
-            return None
-        if message.channel_kind == "im":
-            return "dm"
-        return "mention" if self._mention.search(message.raw_text) else None
+    async def _channels(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
+        """Create channels that were never seen, and close those that became private."""
+        unseen: dict[str, NewChannel] = {}
+        for message in arrived:
+            if (message.channel_id, message.channel_kind) in self._known_channels:
+                continue
+            if message.channel_kind not in {None, "public"}:
+                await channels.close_to_public(conn, message.team_id, message.channel_id, message.channel_kind)
+            if message.channel_id in unseen and message.channel_kind is None:
+                continue
+            # Where an event does not say what kind of channel it is, it counts as private until Slack was asked.
+            kind = message.channel_kind or "private"
+            peer = message.user_id if kind == "im" and message.user_id != self._identity.bot_user_id else None
+            unseen[message.channel_id] = NewChannel(message.team_id, message.channel_id, kind, peer)
+        created = await channels.insert_unknown(conn, list(unseen.values())) if unseen else set()
+        return [onboard_job(unseen[channel_id].team_id, channel_id) for channel_id in sorted(created)]
 
-    async def _channel(self, conn: Connection, message: IncomingMessage) -> None:
-        # Where an event does not say what kind of channel it is, it counts as private until Slack was asked.
-        kind = message.channel_kind or "private"
-        peer = message.user_id if kind == "im" and message.user_id != self._identity.bot_user_id else None
-        if await channels.insert_unknown(conn, message.team_id, message.channel_id, kind, peer):
-            await self._onboard(conn, message.team_id, message.channel_id)
-        elif message.channel_kind not in {None, "public"}:
-            await channels.close_to_public(conn, message.team_id, message.channel_id, kind)
+    async def _apply(self, conn: Connection, event: events.Event | None) -> list[Job]:
+        match event:
+            case MessageChanged(message):
+                names = await channels.user_names(conn, message.team_id, sorted(self._identity.people_in(message)))
+                await messages.apply_edit(conn, self._identity.describe(message, names))
+            case MessageDeleted(team_id, channel_id, ts):
+                await messages.delete(conn, team_id, channel_id, ts)
+                await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
+            case Reaction():
+                await messages.add_reaction(
+                    conn,
+                    event.team_id,
+                    event.channel_id,
+                    event.ts,
+                    user_id=event.user_id,
+                    name=event.name,
+                    added=event.added,
+                )
+            case Membership():
+                return await self._membership(conn, event)
+            case Command() if event.text:  # without text the listener answers with how to use it
+                return await self._command(conn, event)
+            case _:
+                pass  # messages were stored before; of a click the stored event is the record
+        return []
 
-    async def _onboard(self, conn: Connection, team_id: str, channel_id: str) -> None:
-        lock = BACKFILL_LOCK.format(channel_id=channel_id)
-        await self._enqueue(conn, "onboard", lock=lock, team_id=team_id, channel_id=channel_id)
-
-    async def _membership(self, conn: Connection, membership: Membership) -> None:
+    async def _membership(self, conn: Connection, membership: Membership) -> list[Job]:
+        team_id, channel_id = membership.team_id, membership.channel_id
         if not membership.joined:
-            await channels.remove_membership(conn, membership.team_id, membership.user_id, membership.channel_id)
+            await channels.remove_membership(conn, team_id, membership.user_id, channel_id)
         elif membership.user_id == self._identity.bot_user_id:
             kind = membership.channel_kind or "private"
-            await channels.insert_unknown(conn, membership.team_id, membership.channel_id, kind, None)
-            await self._onboard(conn, membership.team_id, membership.channel_id)
+            await channels.insert_unknown(conn, [NewChannel(team_id, channel_id, kind, None)])
+            return [onboard_job(team_id, channel_id)]
+        return []
 
-    async def _command(self, conn: Connection, command: Command) -> None:
-        if not command.text:
-            return  # the listener answers with how to use it
-        turn_id = uuid5(NAMESPACE, f"command:{command.trigger_id}")
-        if await turns.insert(
-            conn,
-            turn_id=turn_id,
+    async def _command(self, conn: Connection, command: Command) -> list[Job]:
+        turn = NewTurn(
+            turn_id=uuid5(NAMESPACE, f"command:{command.trigger_id}"),
             team_id=command.team_id,
             channel_id=command.channel_id,
             thread_ts=None,
@@ -194,5 +209,6 @@ class Inbox:
             requester_id=command.user_id,
             source="command",
             question=command.text,
-        ):
-            await self._enqueue(conn, "ask", lock=f"command:{turn_id}", turn_id=str(turn_id))
+        )
+        accepted = await turns.insert_all(conn, [turn])
+        return [Job("ask", f"command:{turn_id}", {"turn_id": str(turn_id)}) for turn_id in accepted]

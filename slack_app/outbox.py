@@ -27,6 +27,8 @@ log = structlog.get_logger()
 EVENT_TYPE = "ratchet_post"
 TRIES = 3
 CLOCK_SKEW_SECONDS = 900
+PATIENCE_SECONDS = 10.0  # how long Slack may go on working on a request whose sender is gone
+LOOK_SECONDS = 1.0
 # Answers that another attempt does not change.
 FINAL = {
     "account_inactive", "cannot_reply_to_message", "channel_not_found", "ekm_access_denied", "invalid_auth",
@@ -51,11 +53,13 @@ class Outbox:
         *,
         dev_channel: str | None = None,
         wait: Callable[[int], float] = lambda attempt: min(2.0**attempt, 5.0),
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._client = client
         self._database = database
         self._dev_channel = dev_channel
         self._wait = wait
+        self._patience = patience
 
     async def deliver(self, turn_id: UUID, lease: Lease) -> list[Post]:
         """Bring every post of a turn to Slack, in order, and return them all.
@@ -74,23 +78,26 @@ class Outbox:
 
     async def _settle(self, post: Post, lease: Lease) -> None:
         doubtful = post.state == "sending"
+        unanswered = doubtful
         plain = False
         problem = ""
         for attempt in range(TRIES):
             if attempt:
                 await asyncio.sleep(self._wait(attempt))
+            sending = False
             try:
-                if doubtful and (ts := await self._find(post)):
+                if doubtful and (ts := await self._find(post, patient=unanswered)):
                     await self._posted(post, ts)
                     return
                 async with self._database.connection() as conn, conn.transaction():
                     await hold(conn, lease)
                     await posts.set_sending(conn, post.post_id)
-                doubtful = True
+                doubtful = unanswered = sending = True
                 await self._posted(post, await self._send(post, plain=plain))
                 return
             except SlackApiError as error:
                 problem = reason(error)
+                unanswered = unanswered and not sending
                 if problem in LAYOUT and not plain:
                     plain, doubtful = True, False
                 elif problem in FINAL:
@@ -121,8 +128,18 @@ class Outbox:
         )
         return str(response["ts"])
 
-    async def _find(self, post: Post) -> str | None:
-        """The timestamp of a post that Slack already has."""
+    async def _find(self, post: Post, *, patient: bool) -> str | None:
+        """The timestamp of a post that Slack already has, or gets from a request that is still on its way."""
+        while True:
+            async with self._database.connection() as conn:
+                age = await posts.seconds_since_sent(conn, post.post_id)
+            if ts := await self._look(post):
+                return ts
+            if not patient or age is None or age >= self._patience:
+                return None
+            await asyncio.sleep(min(LOOK_SECONDS, self._patience - age))
+
+    async def _look(self, post: Post) -> str | None:
         cursor = ""
         while True:
             page = await self._page(post, cursor)

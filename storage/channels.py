@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from psycopg.types.json import Json
 
 from storage import db
 from storage.access import VISIBLE, Viewer
@@ -24,6 +27,16 @@ class Channel:
     user_id: str | None
     topic: str
     onboarding_status: str
+
+
+@dataclass(frozen=True)
+class NewChannel:
+    """A channel that an event spoke of."""
+
+    team_id: str
+    channel_id: str
+    kind: ChannelKind
+    user_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,18 +70,16 @@ class User:
 COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status"
 
 
-async def insert_unknown(
-    conn: Connection, team_id: str, channel_id: str, kind: ChannelKind, user_id: str | None
-) -> bool:
-    """Create a channel that was never seen; True when it is new (its onboarding is then due)."""
-    return bool(
-        await db.execute(
-            conn,
-            "insert into channels (team_id, channel_id, kind, user_id) values (%s, %s, %s, %s) "
-            "on conflict (team_id, channel_id) do nothing",
-            (team_id, channel_id, kind, user_id),
-        )
+async def insert_unknown(conn: Connection, seen: Sequence[NewChannel]) -> set[str]:
+    """Create channels that were never seen, and return their ids (their onboarding is then due)."""
+    rows = sorted((channel.__dict__ for channel in seen), key=lambda row: str(row["channel_id"]))
+    cur = await conn.execute(
+        """insert into channels (team_id, channel_id, kind, user_id)
+           select team_id, channel_id, kind, user_id from json_populate_recordset(null::channels, %s)
+           on conflict (team_id, channel_id) do nothing returning channel_id""",
+        (Json(rows),),
     )
+    return {channel_id for (channel_id,) in await cur.fetchall()}
 
 
 async def close_to_public(conn: Connection, team_id: str, channel_id: str, kind: ChannelKind) -> None:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from storage import db
 from storage.db import Connection
 
 
-async def insert(
-    conn: Connection,
-    event_id: str,
-    team_id: str,
-    kind: str,
-    payload: dict[str, Any],
-    subject: str | None = None,
-) -> bool:
-    """Store an event; False when this ``event_id`` was stored before.
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to store; ``subject`` names the message that it tells of, as ``channel:ts``."""
 
-    ``subject`` names the message that it tells of, as ``channel:ts``.
-    """
-    return bool(
-        await db.execute(
-            conn,
-            "insert into inbox_events (event_id, team_id, kind, subject, payload) values (%s, %s, %s, %s, %s) "
-            "on conflict (event_id) do nothing",
-            (event_id, team_id, kind, subject, Jsonb(payload)),
-        )
+    event_id: str
+    team_id: str
+    kind: str
+    subject: str | None
+    payload: dict[str, Any]
+
+
+async def insert(conn: Connection, events: Sequence[NewEvent]) -> set[str]:
+    """Store events, and return the ids of those that were not stored before."""
+    rows = sorted((event.__dict__ for event in events), key=lambda row: str(row["event_id"]))
+    cur = await conn.execute(
+        """insert into inbox_events (event_id, team_id, kind, subject, payload)
+           select event_id, team_id, kind, subject, payload from json_populate_recordset(null::inbox_events, %s)
+           on conflict (event_id) do nothing returning event_id""",
+        (Json(rows),),
     )
+    return {event_id for (event_id,) in await cur.fetchall()}
 
 
 async def forget(conn: Connection, team_id: str, subject: str) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from storage import db
 from storage.access import VISIBLE, Viewer
@@ -103,6 +104,8 @@ class MessageFilter:
 
 
 # Any of the words may match and rank decides: a question is not a list of required words.
+STORED = """team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable, text, permalink, alert,
+            service, alert_action, edited_ts, attrs"""
 QUERY = "replace(plainto_tsquery('english', %(query)s)::text, ' & ', ' | ')::tsquery"
 HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id,
          case when m.is_bot then m.author else coalesce(u.name, m.author) end as author,
@@ -113,20 +116,20 @@ FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
 
-async def insert(conn: Connection, message: NewMessage) -> bool:
-    """Store a message; False when (channel, ts) is known already, whatever its text."""
-    return bool(
-        await db.execute(
-            conn,
-            """insert into messages (team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable,
-                                     text, permalink, alert, service, alert_action, edited_ts, attrs)
-               values (%(team_id)s, %(channel_id)s, %(ts)s, %(thread_ts)s, %(user_id)s, %(bot_id)s, %(author)s,
-                       %(is_bot)s, %(searchable)s, %(text)s, %(permalink)s, %(alert)s, %(service)s, %(alert_action)s,
-                       %(edited_ts)s, %(attrs)s)
-               on conflict (team_id, channel_id, ts) do nothing""",
-            {**message.__dict__, "attrs": Jsonb(message.attrs)},
-        )
+async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> int:
+    """Store messages, and return how many are new; where (channel, ts) is known, nothing changes."""
+    rows = sorted((message.__dict__ for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
+    return await db.execute(
+        conn,
+        f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s)
+            on conflict (team_id, channel_id, ts) do nothing""",
+        (Json(rows),),
     )
+
+
+async def insert(conn: Connection, message: NewMessage) -> bool:
+    """Store one message; False when (channel, ts) is known already, whatever its text."""
+    return bool(await insert_all(conn, [message]))
 
 
 async def apply_edit(conn: Connection, message: NewMessage) -> bool:

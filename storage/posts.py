@@ -64,7 +64,15 @@ async def get(conn: Connection, post_id: str) -> Post | None:
 
 async def set_sending(conn: Connection, post_id: str) -> None:
     """About to call Slack: from here on the outcome is doubtful until it is recorded."""
-    await conn.execute("update posts set state = 'sending' where post_id = %s", (post_id,))
+    await conn.execute("update posts set state = 'sending', sent_at = now() where post_id = %s", (post_id,))
+
+
+async def seconds_since_sent(conn: Connection, post_id: str) -> float | None:
+    """How long ago Slack was last called with a post; None when it never was."""
+    seconds: float | None = await db.fetch_value(
+        conn, "select extract(epoch from clock_timestamp() - sent_at)::float8 from posts where post_id = %s", (post_id,)
+    )
+    return seconds
 
 
 async def set_posted(conn: Connection, post_id: str, ts: str) -> None:

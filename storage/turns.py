@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+from psycopg.types.json import Json
 
 from storage import db
 from storage.db import Connection
@@ -55,32 +58,45 @@ COLUMNS = (
 )
 
 
-async def insert(
-    conn: Connection,
-    *,
-    turn_id: UUID,
-    team_id: str,
-    channel_id: str,
-    thread_ts: str | None,
-    message_ts: str | None,
-    requester_id: str,
-    source: Source,
-    question: str,
-) -> bool:
-    """Accept a message as a turn; False when that message is one already."""
-    return bool(
-        await db.execute(
-            conn,
-            """insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
-               values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-            (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question),
-        )
+@dataclass(frozen=True)
+class NewTurn:
+    """A turn to accept. ``thread_ts`` and ``message_ts`` are None for a command whose question is not posted yet."""
+
+    turn_id: UUID
+    team_id: str
+    channel_id: str
+    thread_ts: str | None
+    message_ts: str | None
+    requester_id: str
+    source: Source
+    question: str
+
+
+async def insert_all(conn: Connection, accepted: Sequence[NewTurn]) -> set[UUID]:
+    """Accept messages as turns, and return the ids of those that were none before."""
+    rows = sorted(({**turn.__dict__, "turn_id": str(turn.turn_id)} for turn in accepted), key=lambda r: r["turn_id"])
+    cur = await conn.execute(
+        """insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
+           select turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question
+           from json_populate_recordset(null::turns, %s)
+           on conflict do nothing returning turn_id""",
+        (Json(rows),),
     )
+    return {turn_id for (turn_id,) in await cur.fetchall()}
+
+
+async def insert(conn: Connection, turn: NewTurn) -> bool:
+    """Accept one message as a turn; False when that message is one already."""
+    return bool(await insert_all(conn, [turn]))
 
 
 async def get(conn: Connection, turn_id: UUID) -> Turn | None:
     """One turn by id."""
     return await db.fetch_one(conn, Turn, f"select {COLUMNS} from turns where turn_id = %s", (turn_id,))
+
+
+UNSETTLED = """(t.status in ('queued', 'running') or exists (
+    select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))"""
 
 
 async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
@@ -90,14 +106,21 @@ async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
     """
     found: UUID | None = await db.fetch_value(
         conn,
-        """select t.turn_id from turns t
-           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s
-             and (t.status in ('queued', 'running') or exists (
-                 select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))
+        f"""select t.turn_id from turns t
+           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s and {UNSETTLED}
            order by t.message_ts::numeric limit 1""",
         (turn.team_id, turn.channel_id, turn.thread_ts),
     )
     return found
+
+
+async def is_unsettled(conn: Connection, turn_id: UUID) -> bool:
+    """Whether a turn has no outcome or has a post to settle."""
+    return bool(
+        await db.fetch_value(
+            conn, f"select exists (select 1 from turns t where turn_id = %s and {UNSETTLED})", (turn_id,)
+        )
+    )
 
 
 async def begin(conn: Connection, turn_id: UUID) -> Turn | None:

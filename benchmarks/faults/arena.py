@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from benchmarks.faults import effect
+from benchmarks.faults.points import Action
 from benchmarks.faults.processes import Launcher, Process
 from sandbox.client import SandboxClient
 from sandbox.server import Sandbox, SandboxConfig, open_sandbox
@@ -22,6 +23,7 @@ CHANNEL = "ops"
 PERSON = "oncall-a"
 RECOVERY_SECONDS = 45.0
 STOP_SECONDS = 30.0
+STALLED_SECONDS = 4
 QUIET_SECONDS = 1.5  # how long a second answer may take to show, once nothing is left to do
 POLL_SECONDS = 0.05
 OURS = ("RATCHET_", "DATABASE_", "OPENAI_", "OLLAMA_", "SLACK_", "LANGSMITH_", "LANGCHAIN_")
@@ -30,7 +32,7 @@ SETTINGS = {
     "RATCHET_HTTP_ADDR": "127.0.0.1:0",
     "RATCHET_DATABASE__POOL_SIZE": "10",
     "RATCHET_JOBS__HEARTBEAT_SECONDS": "1",
-    "RATCHET_JOBS__STALLED_SECONDS": "4",
+    "RATCHET_JOBS__STALLED_SECONDS": str(STALLED_SECONDS),
     "RATCHET_POLICIES__DEFAULT__TOOLS": f'["@read", "{effect.NAME}"]',
 }
 LEFT = "select count(*) from procrastinate_jobs where queue_name = 'turns' and status in ('todo', 'doing')"
@@ -65,7 +67,7 @@ class Arena:
         """Where the tool's effects are written."""
         return self.folder / "effects"
 
-    def start(self, point: str | None = None, **settings: object) -> Process:
+    def start(self, point: str | None = None, action: Action = "die", **settings: object) -> Process:
         """Start a Ratchet process; ``settings`` are variables without their prefix."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         environment |= {
@@ -75,7 +77,7 @@ class Arena:
             effect.LEDGER: str(self.ledger),
             **{f"RATCHET_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        process = self.launcher.start(environment, folder=self.folder, point=point)
+        process = self.launcher.start(environment, folder=self.folder, point=point, action=action)
         self.processes.append(process)
         return process
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks.faults import effect
-from benchmarks.faults.arena import RECOVERY_SECONDS, STOP_SECONDS, Arena, until
+from benchmarks.faults.arena import RECOVERY_SECONDS, STALLED_SECONDS, STOP_SECONDS, Arena, until
 from benchmarks.faults.points import Point
 from benchmarks.faults.processes import KILLED, Process
 from benchmarks.faults.result import Result
@@ -17,9 +17,11 @@ ATTEMPTS = 3
 GIVEN_UP = f"something went wrong on my side {ATTEMPTS} times"
 FAILED_JOBS = "select count(*) from procrastinate_jobs where task_name = 'answer' and status = 'failed'"
 FAILED_TURNS = "select count(*) from turns where status = 'failed' and attempts > %s"
-ENDED_TURNS = "select count(*) from turns where status = 'answered'"
-MODEL_SECONDS = 3.0
+MODEL_SECONDS = STALLED_SECONDS + 2.0
+POST_SECONDS = 3.0
 SHORT_DRAIN_SECONDS = 1
+# Not before the post: between the last look at the lease and Slack's receiving a request there is no fence.
+PAUSES = ("taken", "before-model", "mid-tool", "tool-recorded", "recorded")
 
 
 async def killed(arena: Arena, point: Point, chance: random.Random) -> Result:
@@ -83,51 +85,119 @@ async def poison(arena: Arena, chance: random.Random) -> Result:
     return result
 
 
+async def paused(arena: Arena, chance: random.Random) -> Result:
+    """A process stands still in mid turn, so that another one takes its turn, and then goes on as if nothing were."""
+    result = Result("paused")
+    question = f"question {chance.randrange(10**6)}"
+    sleeper = arena.start(chance.choice(PAUSES), "pause")
+    thread = await arena.ask(question)
+    result.require(await until(sleeper.paused.done, RECOVERY_SECONDS), "the process did not get to its point")
+    began = time.monotonic()
+    if chance.random() < 0.5:  # then the other one strikes it from the list of workers as soon as it starts
+        await asyncio.sleep(STALLED_SECONDS + 1)
+    heir = arena.start()
+    await arena.answered(thread)
+    result.seconds = time.monotonic() - began
+    await sleeper.resume()
+    result.require(await arena.settled(), "work was left over")
+    result.problems += await arena.stop(heir)
+    after = f"question {chance.randrange(10**6)}"
+    await arena.ask(after, thread)
+    await arena.answered(thread, 2)
+    result.require(await arena.settled(), "work was left over after the next question")
+    result.problems += await arena.stop(sleeper)
+    result.count([question, after], await arena.answers(thread), effect.read(arena.ledger))
+    return result
+
+
+async def overlap(arena: Arena, chance: random.Random) -> Result:
+    """A process that stood still goes on while another one works on its turn, and takes the thread from that one."""
+    result = Result("overlap")
+    question = f"question {chance.randrange(10**6)}"
+    sleeper = arena.start("taken", "pause")
+    thread = await arena.ask(question)
+    result.require(await until(sleeper.paused.done, RECOVERY_SECONDS), "the process did not get to its point")
+    began = time.monotonic()
+    heir = arena.start()
+    begun = await until(lambda: bool(effect.read(arena.ledger)), RECOVERY_SECONDS)
+    result.require(begun, "the other process did not begin the turn")
+    await asyncio.sleep(chance.uniform(0, MODEL_SECONDS / 2))
+    await sleeper.resume()
+    await arena.answered(thread)
+    await arena.quiet()
+    result.seconds = time.monotonic() - began
+    result.require(await arena.settled(), "work was left over")
+    for process in (heir, sleeper):
+        result.problems += await arena.stop(process)
+    effects = effect.read(arena.ledger)
+    result.count([question], await arena.answers(thread), effects)
+    result.require(len(effects) == 1, f"the effect was seen {len(effects)} times")
+    return result
+
+
 async def drained(arena: Arena, chance: random.Random) -> Result:
-    """SIGTERM in mid turn, with time enough: the process answers, ends with 0, and the next finds nothing to do."""
+    """SIGTERM in mid turn, with time enough: the process answers and ends with 0; its successor leaves it alone.
+
+    The turn lasts longer than the silence after which a worker counts as dead.
+    """
     result = Result("drained")
-    question, thread, seconds = await _terminated(arena, chance, result, drain=STOP_SECONDS)
-    result.require(seconds <= STOP_SECONDS, f"the process took {seconds:.1f} s to end")
-    result.require(len(await arena.answers(thread)) == 1, "the process ended without answering")
-    result.seconds = seconds
-    await _inherited(arena, result, question, thread)
+    question, thread = await _begin(arena, chance, result, drain=STOP_SECONDS)
+    result.seconds = await _succeed(arena, result, question, thread, drain=STOP_SECONDS)
+    result.require(result.seconds <= STOP_SECONDS, f"the process took {result.seconds:.1f} s to end")
+    attempts = await arena.value("select max(attempts) from turns")
+    result.require(attempts == 1, f"the turn was run {attempts} times")
     return result
 
 
 async def handed_over(arena: Arena, chance: random.Random) -> Result:
-    """SIGTERM in mid turn, with too little time: the process ends with 0 and the next one answers."""
+    """SIGTERM in mid turn, with too little time: the process ends with 0 and its successor answers."""
     result = Result("handed-over")
-    question, thread, _ = await _terminated(arena, chance, result, drain=SHORT_DRAIN_SECONDS)
-    result.require(not await arena.answers(thread), "the process answered although its time was over")
-    ended = time.monotonic()
-    await _inherited(arena, result, question, thread)
-    result.seconds = time.monotonic() - ended
+    question, thread = await _begin(arena, chance, result, drain=SHORT_DRAIN_SECONDS)
+    result.seconds = await _succeed(arena, result, question, thread, drain=SHORT_DRAIN_SECONDS)
+    attempts = await arena.value("select max(attempts) from turns")
+    result.require(attempts == 2, f"the turn was run {attempts} times")
     return result
 
 
-async def _terminated(arena: Arena, chance: random.Random, result: Result, *, drain: float) -> tuple[str, str, float]:
-    process = arena.start(jobs__drain_seconds=drain)
+async def in_flight(arena: Arena, chance: random.Random) -> Result:
+    """SIGTERM while Slack works on the post, with too little time: the successor must not post it again."""
+    result = Result("in-flight")
+    await arena.client.fault("chat.postMessage", "delay", seconds=POST_SECONDS)
+    question, thread = await _begin(arena, chance, result, drain=SHORT_DRAIN_SECONDS)
+    calls = arena.sandbox.slack.ledger.calls
+    sent = await until(lambda: any(call.method == "chat.postMessage" for call in calls), RECOVERY_SECONDS)
+    result.require(sent, "the answer was not sent")
+    result.seconds = await _succeed(arena, result, question, thread, drain=SHORT_DRAIN_SECONDS)
+    return result
+
+
+async def _begin(arena: Arena, chance: random.Random, result: Result, *, drain: float) -> tuple[str, str]:
+    arena.start(jobs__drain_seconds=drain)
     question = f"question {chance.randrange(10**6)}"
     thread = await arena.ask(question)
     begun = await until(lambda: bool(effect.read(arena.ledger)), RECOVERY_SECONDS)
     result.require(begun, "the turn did not begin")
-    await asyncio.sleep(chance.uniform(0, MODEL_SECONDS / 2))
-    asked_to_stop = time.monotonic()
+    await asyncio.sleep(chance.uniform(0, 0.5))
+    return question, thread
+
+
+async def _succeed(arena: Arena, result: Result, question: str, thread: str, *, drain: float) -> float:
+    """Terminate the process and start its successor at once; returns the seconds until nothing was left to do."""
+    process = arena.processes[0]
+    began = time.monotonic()
     await process.terminate()
+    heir = arena.start()
     code = await process.code(drain + STOP_SECONDS)
     result.require(code == 0, f"SIGTERM ended the process with {code}")
-    return question, thread, time.monotonic() - asked_to_stop
-
-
-async def _inherited(arena: Arena, result: Result, question: str, thread: str) -> None:
-    heir = arena.start()
-    await arena.connected(1)
     await arena.answered(thread)
+    await arena.quiet()
+    seconds = time.monotonic() - began
     result.require(await arena.settled(), "work was left over")
     result.problems += await arena.stop(heir)
     effects = effect.read(arena.ledger)
     result.count([question], await arena.answers(thread), effects)
     result.require(len(effects) == 1, f"the effect was seen {len(effects)} times")
+    return seconds
 
 
 def _either(arena: Arena, process: Process, thread: str) -> Callable[[], Awaitable[bool]]:

@@ -1,4 +1,4 @@
-"""Where a process dies: the production function at that point, wrapped from outside so that it kills the process."""
+"""Where a process is struck: the production function at that point, wrapped from outside with the signal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -51,37 +51,43 @@ POINTS = (
 BY_NAME = {point.name: point for point in POINTS}
 
 
-def die() -> NoReturn:
-    """End this process at once, as ``kill -9`` does."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("unreachable")
+Action = Literal["die", "pause"]
+SIGNALS: dict[Action, signal.Signals] = {"die": signal.SIGKILL, "pause": signal.SIGSTOP}
 
 
-def arm(point: Point) -> None:
-    """Let this process die when it first gets to ``point``."""
+def arm(point: Point, action: Action) -> None:
+    """Let this process die, or stand still until somebody continues it, when it first gets to ``point``."""
     module, _, path = point.target.partition(":")
     *owners, name = path.split(".")
     owner: Any = import_module(module)
     for part in owners:
         owner = getattr(owner, part)
-    setattr(owner, name, _deadly(getattr(owner, name), point.when == "before"))
+    setattr(owner, name, _struck(getattr(owner, name), point.when == "before", SIGNALS[action]))
 
 
-def _deadly(original: Callable[..., Any], before: bool) -> Callable[..., Any]:
+def _struck(original: Callable[..., Any], before: bool, number: signal.Signals) -> Callable[..., Any]:
+    due = [number]
+
+    def strike(now: bool) -> None:
+        if now and due:
+            os.kill(os.getpid(), due.pop())
+
     if not inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)
-        def call(*args: Any, **kwargs: Any) -> NoReturn:
-            if not before:
-                original(*args, **kwargs)
-            die()
+        def call(*args: Any, **kwargs: Any) -> Any:
+            strike(before)
+            result = original(*args, **kwargs)
+            strike(not before)
+            return result
 
         return call
 
     @functools.wraps(original)
-    async def acall(*args: Any, **kwargs: Any) -> NoReturn:
-        if not before:
-            await original(*args, **kwargs)
-        die()
+    async def acall(*args: Any, **kwargs: Any) -> Any:
+        strike(before)
+        result = await original(*args, **kwargs)
+        strike(not before)
+        return result
 
     return acall

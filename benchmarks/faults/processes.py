@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from benchmarks.faults.points import Action
+
 KILLED = -signal.SIGKILL
 LONGEST_LINE = 1 << 20
 
@@ -22,6 +24,7 @@ class Process:
     def __init__(self, log: Path) -> None:
         loop = asyncio.get_running_loop()
         self.pid: asyncio.Future[int] = loop.create_future()
+        self.paused: asyncio.Future[bool] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self.log = log
 
@@ -34,6 +37,10 @@ class Process:
         """Its exit code (negative: the signal that ended it), or None while it runs after ``seconds``."""
         await asyncio.wait([self.ended], timeout=seconds)
         return self.ended.result() if self.ended.done() else None
+
+    async def resume(self) -> None:
+        """Let it go on after a pause (SIGCONT)."""
+        await self._signal(signal.SIGCONT)
 
     async def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""
@@ -59,8 +66,8 @@ class Launcher:
         self._numbers = itertools.count(1)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def start(self, environment: dict[str, str], *, folder: Path, point: str | None = None) -> Process:
-        """Start one process, which dies when it gets to ``point``; it logs to a file in ``folder``."""
+    def start(self, environment: dict[str, str], *, folder: Path, point: str | None, action: Action) -> Process:
+        """Start one process, which ``action`` strikes when it gets to ``point``; it logs to a file in ``folder``."""
         identity = str(next(self._numbers))
         log = folder / f"process-{identity}.log"
         started = self._started[identity] = Process(log)
@@ -68,6 +75,7 @@ class Launcher:
             "id": identity,
             "environment": environment,
             "point": point,
+            "action": action,
             "folder": str(folder),
             "log": str(log),
         }
@@ -89,6 +97,8 @@ class Launcher:
                 self._ready.set_result(None)
             elif "pid" in answer:
                 started.pid.set_result(answer["pid"])
+            elif "paused" in answer:
+                started.paused.set_result(True)
             else:
                 started.ended.set_result(answer["code"])
         if not self._ready.done():

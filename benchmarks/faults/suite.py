@@ -22,8 +22,11 @@ Scenario = Callable[[Arena, random.Random], Awaitable[Result]]
 KILLS = {point.name: point.moment for point in POINTS}
 ENDS = {
     "poison": "killed each time, given up",
+    "paused": "paused, taken over, continued",
+    "overlap": "continued while taken over",
     "drained": "SIGTERM, time enough",
     "handed-over": "SIGTERM, too little time",
+    "in-flight": "SIGTERM, post on its way",
 }
 MANY = {
     "one-thread": "two replicas, one thread",
@@ -49,7 +52,10 @@ def scenario(name: str, messages: int) -> Scenario:
     """The scenario of a name."""
     single: dict[str, Scenario] = {
         "poison": kills.poison,
+        "paused": kills.paused,
+        "overlap": kills.overlap,
         "drained": kills.drained,
+        "in-flight": kills.in_flight,
         "handed-over": kills.handed_over,
         "one-thread": lambda arena, _: replicas.one_thread(arena, messages),
         "rolling": lambda arena, chance: replicas.rolling(arena, messages, chance),
@@ -82,7 +88,7 @@ async def _run(
 ) -> Result:
     async with gate:
         chance = random.Random(f"{plan.seed}:{name}:{run}")
-        slow = name in {"drained", "handed-over"}
+        slow = name in {"drained", "handed-over", "overlap"}
         try:
             async with open_arena(launcher, await new_database(), delay=kills.MODEL_SECONDS if slow else 0.0) as arena:
                 result = await scenario(name, plan.messages)(arena, chance)
@@ -98,7 +104,12 @@ def _print(results: Sequence[Result]) -> None:
     seconds = "seconds from the death until the answer stands in the thread and nothing is left to do"
     tables = (
         table("Killed by SIGKILL at a point, then a fresh process", KILLS, results, seconds),
-        table("Other ends of a process", ENDS, results, "seconds to the notice; to the end; to the next one's answer"),
+        table(
+            "Other ends of a process",
+            ENDS,
+            results,
+            "seconds from the first end (or pause) until the answer or notice stands",
+        ),
         table("Many messages", MANY, results, "seconds from the first question to the last answer"),
     )
     for found in tables:

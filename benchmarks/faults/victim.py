@@ -3,8 +3,9 @@
 It imports Ratchet once and forks for each process that is asked for, because imports cost more than a whole run.
 A forked process runs ``ratchet serve`` by the ordinary command line; no production code knows of faults.
 
-Requests come as JSON lines on standard input, ``{"id", "environment", "point", "folder", "log"}``; answers go to
-standard output, ``{"id", "pid"}`` and at the end of the process ``{"id", "code"}`` (negative: the signal).
+Requests come as JSON lines on standard input, ``{"id", "environment", "point", "action", "folder", "log"}``; answers
+go to standard output: ``{"id", "pid"}``, ``{"id", "paused"}`` when the process stands still, and at its end
+``{"id", "code"}`` (negative: the signal).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     if request["point"]:
-        points.arm(points.BY_NAME[request["point"]])
+        points.arm(points.BY_NAME[request["point"]], request["action"])
     sys.argv = ["ratchet", "serve"]
     cli.main()
 
@@ -93,8 +94,10 @@ def fork_on_request() -> dict[str, Any] | None:
 
 def _reap(children: dict[int, str]) -> None:
     for pid in list(children):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
+        changed, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
+        if changed and os.WIFSTOPPED(status):
+            _tell(id=children[pid], paused=True)
+        elif changed:
             _tell(id=children.pop(pid), code=os.waitstatus_to_exitcode(status))
 
 

@@ -52,9 +52,10 @@ async def answer(context: JobContext, /, turn_id: str, **_: Any) -> None:
     try:
         error = await answering.answer(UUID(turn_id))
     except LeaseLost:
-        log.warning("another worker has this turn", turn_id=turn_id)
-        await answering.wait_until_ended(context.job.id)
-        return
+        # Where the job was given to that worker too, nothing comes of trying again (ratchet/jobs/fence.py). Where it
+        # was not, that worker had lost it, and will be refused in its turn.
+        log.warning("another worker took this thread", turn_id=turn_id)
+        raise
     if error:
         raise GaveUp(error)
 
@@ -62,9 +63,4 @@ async def answer(context: JobContext, /, turn_id: str, **_: Any) -> None:
 @blueprint.task(name="ask", queue=QUEUE, pass_context=True, retry=Backoff())
 async def ask(context: JobContext, /, turn_id: str, **_: Any) -> None:
     """Put a slash command's question into its channel, where its thread begins."""
-    answering = _answering(context)
-    try:
-        await answering.ask(UUID(turn_id))
-    except LeaseLost:
-        log.warning("another worker has this command", turn_id=turn_id)
-        await answering.wait_until_ended(context.job.id)
+    await _answering(context).ask(UUID(turn_id))

@@ -11,7 +11,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import BACKFILL_LOCK, Enqueue
+from slack_app.inbox import Enqueue, onboard_job
 from storage import channels, db
 from storage.db import Connection, Database
 
@@ -60,10 +60,12 @@ async def enqueue_missing(conn: Connection, enqueue: Enqueue, team_id: str) -> i
     """Enqueue the channels that were never read to the end and that no job will read; returns how many."""
     waiting = await conn.execute("select lock from procrastinate_jobs where status in ('todo', 'doing')")
     taken = {row[0] for row in await waiting.fetchall()}
-    count = 0
-    for channel in await channels.list_all(conn, team_id):
-        lock = BACKFILL_LOCK.format(channel_id=channel.channel_id)
-        if channel.onboarding_status == "started" and lock not in taken:
-            await enqueue(conn, "onboard", lock=lock, team_id=team_id, channel_id=channel.channel_id)
-            count += 1
-    return count
+    unread = [
+        job
+        for channel in await channels.list_all(conn, team_id)
+        if channel.onboarding_status == "started"
+        and (job := onboard_job(team_id, channel.channel_id)).lock not in taken
+    ]
+    if unread:
+        await enqueue(conn, unread)
+    return len(unread)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import procrastinate
 import structlog
-from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from ratchet.jobs import answers, maintenance, onboarding
-from storage import db
+from ratchet.jobs.fence import FencedJobManager
+from slack_app.inbox import Job
+from storage import jobs
 from storage.db import Connection, Database
 
 log = structlog.get_logger()
@@ -28,6 +29,7 @@ async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
     for blueprint in (answers.blueprint, onboarding.blueprint, maintenance.blueprint):
         queue.add_tasks_from(blueprint, namespace="")
+    queue.job_manager = FencedJobManager(queue.connector, database)
     async with queue.open_async(database):
         yield queue
 
@@ -38,12 +40,15 @@ class Enqueuer:
     def __init__(self, queue: procrastinate.App) -> None:
         self._queue = queue
 
-    async def __call__(self, conn: Connection, task: str, *, lock: str, **arguments: str) -> None:
+    async def __call__(self, conn: Connection, jobs: Sequence[Job]) -> None:
         """Enqueue in the caller's transaction."""
-        deferrer = self._queue.configure_task(
-            task, allow_unknown=False, lock=lock, queue=QUEUES[task], priority=PRIORITIES[task], connection=conn
-        )
-        await deferrer.defer_async(**arguments)
+        deferred = [
+            self._queue.configure_task(
+                job.task, allow_unknown=False, lock=job.lock, queue=QUEUES[job.task], priority=PRIORITIES[job.task]
+            ).make_new_job(**job.arguments)
+            for job in jobs
+        ]
+        await self._queue.job_manager.batch_defer_jobs_async(deferred, connection=conn)
 
 
 async def run_workers(
@@ -73,19 +78,21 @@ async def run_workers(
     async with asyncio.TaskGroup() as group:
         group.create_task(_work(queue, stop, queues=[answers.QUEUE], concurrency=concurrency, **common))
         group.create_task(_work(queue, stop, queues=[onboarding.QUEUE, maintenance.QUEUE], concurrency=2, **common))
-        group.create_task(_sweep(queue, stop, stalled_seconds=stalled_seconds))
+        group.create_task(_sweep(context["database"], stop, stalled_seconds=stalled_seconds))
 
 
 async def _work(queue: procrastinate.App, stop: asyncio.Event, **options: Any) -> None:
     while not stop.is_set():
         worker = Worker(app=queue, **options)
         stopper = asyncio.create_task(_stop_when(worker, stop))
+        heart = asyncio.create_task(_beat(queue, worker, seconds=options["update_heartbeat_interval"]))
         try:
             await worker.run()  # type: ignore[no-untyped-call]
         except Exception:
             log.exception("worker failed", queues=options["queues"])
         finally:
             stopper.cancel()
+            heart.cancel()
         if not stop.is_set():
             log.warning("worker ended early, starting again", queues=options["queues"])
             await asyncio.sleep(1)
@@ -96,37 +103,34 @@ async def _stop_when(worker: Worker, stop: asyncio.Event) -> None:
     worker.stop()  # type: ignore[no-untyped-call]
 
 
-async def _sweep(queue: procrastinate.App, stop: asyncio.Event, *, stalled_seconds: float) -> None:
+async def _beat(queue: procrastinate.App, worker: Worker, *, seconds: float) -> None:
+    """Say that the worker lives, until its last job has ended.
+
+    Its own heartbeat ends when it is asked to stop; its running jobs would count as stalled long before their time
+    to finish is over, and a second worker would run them.
+    """
+    while True:
+        await asyncio.sleep(seconds)
+        if worker.worker_id is not None:
+            with contextlib.suppress(Exception):  # the database may be away; the next beat will tell
+                await queue.job_manager.update_heartbeat(worker.worker_id)
+
+
+async def _sweep(database: Database, stop: asyncio.Event, *, stalled_seconds: float) -> None:
     """Give the jobs of workers that fell silent back to the queue."""
     while not stop.is_set():
         try:
-            await sweep(queue, stalled_seconds=stalled_seconds)
+            await sweep(database, stalled_seconds=stalled_seconds)
         except Exception as error:  # the database may be away; the next round will tell
             log.warning("sweep failed", error=str(error))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=min(2.0, stalled_seconds / 4))
 
 
-async def sweep(queue: procrastinate.App, *, stalled_seconds: float) -> int:
+async def sweep(database: Database, *, stalled_seconds: float) -> int:
     """One round of the sweep; returns how many jobs were given back."""
-    count = 0
-    for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_seconds):
-        with contextlib.suppress(ConnectorException):  # another process gave it back first
-            await queue.job_manager.retry_job(job)
-            log.warning("stalled job given back", job=job.id, task=job.task_name)
-            count += 1
-    return count
-
-
-async def wait_until_ended(database: Database, job_id: int | None) -> None:
-    """Wait until another worker has ended this job.
-
-    A worker that was stopped and continued may find that its job was given to another one. It must not
-    report the job's end then, which would free its lock too early.
-    """
-    while True:
-        async with database.connection() as conn:
-            status = await db.fetch_value(conn, "select status::text from procrastinate_jobs where id = %s", (job_id,))
-        if status not in {"todo", "doing"}:
-            return
-        await asyncio.sleep(1)
+    async with database.connection() as conn:
+        given_back = await jobs.give_back_stalled(conn, seconds=stalled_seconds)
+    if given_back:
+        log.warning("stalled jobs given back", jobs=given_back)
+    return len(given_back)

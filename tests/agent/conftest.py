@@ -105,14 +105,16 @@ def arrange(database):
             async with database.connection() as conn:
                 await turns.insert(
                     conn,
-                    turn_id=turn_id,
-                    team_id="T1",
-                    channel_id="C1",
-                    thread_ts=thread_ts,
-                    message_ts=ts,
-                    requester_id="U1",
-                    source="mention",
-                    question=text,
+                    turns.NewTurn(
+                        turn_id=turn_id,
+                        team_id="T1",
+                        channel_id="C1",
+                        thread_ts=thread_ts,
+                        message_ts=ts,
+                        requester_id="U1",
+                        source="mention",
+                        question=text,
+                    ),
                 )
                 turn = await turns.begin(conn, turn_id)
                 assert turn

@@ -39,9 +39,13 @@ def test_a_turn_that_ends_its_worker_every_time_is_given_up_and_the_user_is_told
     assert passed(results["poison"])
 
 
-@pytest.mark.parametrize("scenario", ["drained", "handed-over"])
+@pytest.mark.parametrize("scenario", ["drained", "handed-over", "in-flight"])
 def test_a_turn_in_progress_survives_sigterm(results, scenario):
     assert passed(results[scenario])
+
+
+def test_a_worker_that_stood_still_repeats_nothing_when_it_goes_on(results):
+    assert passed(results["paused"])
 
 
 def test_two_replicas_answer_a_thread_in_the_order_of_its_questions(results):

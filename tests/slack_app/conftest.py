@@ -9,7 +9,8 @@ from sandbox.server import SandboxConfig, open_sandbox
 from slack_app.app import build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import Identity, Inbox
+from slack_app.identity import Identity
+from slack_app.inbox import Inbox
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def directory(slack, database):
 @pytest.fixture
 async def backfill(slack, database, enqueue, directory):
     identity = await identify(slack)
-    return Backfill(slack, database, identity, Inbox(database, identity, enqueue), directory)
+    return Backfill(slack, database, identity, directory)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What is stored of a delivery, and what it starts."""
 
+import asyncio
 import itertools
 
 import pytest
@@ -199,7 +200,7 @@ async def test_a_command_is_one_turn_without_a_thread(inbox, rows, jobs):
 async def test_if_the_job_cannot_be_enqueued_nothing_is_stored_and_slack_gets_no_ack(
     database, identity, deliver, inbox, rows
 ):
-    async def refuse(conn, task, *, lock, **arguments):
+    async def refuse(conn, jobs):
         raise ConnectionError("the queue is away")
 
     broken = Inbox(database, identity, refuse)
@@ -226,3 +227,30 @@ def test_a_permalink_of_a_reply_names_its_thread(identity):
     assert identity.permalink("C1", "2.000100", "1.000100") == (
         "https://acme.slack.com/archives/C1/p2000100?thread_ts=1.000100&cid=C1"
     )
+
+
+async def test_a_burst_is_stored_whole_and_each_mention_once_in_the_order_of_its_thread(deliver, rows, jobs):
+    burst = []
+    for number in range(40):
+        asked = message(f"<@UBOT> {number}", ts=f"17000001{number:02}.000100", thread_ts="1700000000.000100")
+        burst += [deliver(asked), deliver({**asked, "type": "app_mention", "channel_type": None})]
+    await asyncio.gather(*reversed(burst))
+    assert await rows("select count(*) from inbox_events") == [(80,)]
+    assert await rows("select count(*), count(distinct ts) from messages") == [(40, 40)]
+    answers = [job for job in await jobs() if job[0] == "answer"]
+    assert len(answers) == 40 and len({job[2]["turn_id"] for job in answers}) == 40
+
+
+async def test_one_delivery_that_cannot_be_stored_does_not_hold_up_the_others(
+    database, identity, enqueue, deliver, rows
+):
+    async def picky(conn, jobs):
+        if any("T1:C1:1700000013" in job.lock for job in jobs):
+            raise ConnectionError("not this one")
+        await enqueue(conn, jobs)
+
+    inbox = Inbox(database, identity, picky)
+    sent = [deliver(message("<@UBOT> why?", ts=f"17000000{number}.000100"), to=inbox) for number in range(10, 20)]
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome] == [ConnectionError]
+    assert await rows("select count(*) from turns") == [(9,)]

@@ -1,5 +1,6 @@
 """Posting exactly once, on Slack's bad days."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ LONG = "**important** words\n\n" + "\n\n".join(f"paragraph {number} " + "word " 
 
 @pytest.fixture
 def outbox(slack, database):
-    return Outbox(slack, database, wait=lambda attempt: 0.01)
+    return Outbox(slack, database, wait=lambda attempt: 0.01, patience=0.2)
 
 
 @pytest.fixture
@@ -25,14 +26,16 @@ def intend(database, sandbox, channel):
         async with database.connection() as conn:
             await turns.insert(
                 conn,
-                turn_id=turn_id,
-                team_id=sandbox.team_id,
-                channel_id=place,
-                thread_ts=thread_ts,
-                message_ts=None,
-                requester_id="U1",
-                source="mention",
-                question="?",
+                turns.NewTurn(
+                    turn_id=turn_id,
+                    team_id=sandbox.team_id,
+                    channel_id=place,
+                    thread_ts=thread_ts,
+                    message_ts=None,
+                    requester_id="U1",
+                    source="mention",
+                    question="?",
+                ),
             )
             for part, text in enumerate(texts, 1):
                 post_id = await posts.insert(
@@ -133,6 +136,21 @@ async def test_after_a_restart_a_post_that_slack_has_already_is_found(outbox, in
     assert (post.state, post.ts) == ("posted", sent.ts) and len(await written(thread_ts)) == 1
 
 
+async def test_a_post_whose_sender_is_gone_is_awaited_before_it_is_sent_again(slack, database, intend, written, people):
+    turn_id, lease = await intend("the answer")
+    await people.fault("chat.postMessage", "delay", seconds=1)
+    sender = asyncio.create_task(Outbox(slack, database).deliver(turn_id, lease))
+    while not await calls(people, "chat.postMessage"):
+        await asyncio.sleep(0.02)
+    sender.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sender
+    [post] = await Outbox(slack, database).deliver(turn_id, lease)
+    [message] = await written()
+    assert (post.state, post.ts) == ("posted", message["ts"])
+    assert len(await calls(people, "chat.postMessage")) == 1
+
+
 async def test_after_a_restart_a_post_that_slack_never_got_is_sent(outbox, intend, written):
     turn_id, lease = await intend("the answer", state="sending")
     [post] = await outbox.deliver(turn_id, lease)
@@ -187,7 +205,7 @@ async def test_in_development_everything_goes_to_one_channel_without_threads(
     slack, database, channel, intend, written, people
 ):
     thread_ts = await people.say("ops", "a question", user="oncall-a")
-    outbox = Outbox(slack, database, dev_channel=channel["secrets"], wait=lambda attempt: 0.01)
+    outbox = Outbox(slack, database, dev_channel=channel["secrets"], wait=lambda attempt: 0.01, patience=0.2)
     turn_id, lease = await intend("the answer", thread_ts=thread_ts)
     await people.fault("chat.postMessage", "drop_after_accept")
     [post] = await outbox.deliver(turn_id, lease)

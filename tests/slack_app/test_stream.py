@@ -14,14 +14,16 @@ async def turn(database, sandbox, channel, people):
     async with database.connection() as conn:
         await turns.insert(
             conn,
-            turn_id=turn_id,
-            team_id=sandbox.team_id,
-            channel_id=channel["ops"],
-            thread_ts=thread_ts,
-            message_ts=thread_ts,
-            requester_id="U1",
-            source="mention",
-            question="?",
+            turns.NewTurn(
+                turn_id=turn_id,
+                team_id=sandbox.team_id,
+                channel_id=channel["ops"],
+                thread_ts=thread_ts,
+                message_ts=thread_ts,
+                requester_id="U1",
+                source="mention",
+                question="?",
+            ),
         )
         return await turns.get(conn, turn_id)
 

@@ -22,14 +22,16 @@ async def new_turn(conn, ts="2.0"):
     turn_id = uuid4()
     assert await turns.insert(
         conn,
-        turn_id=turn_id,
-        team_id="T1",
-        channel_id="C1",
-        thread_ts="1.0",
-        message_ts=ts,
-        requester_id="U1",
-        source="mention",
-        question="why?",
+        turns.NewTurn(
+            turn_id=turn_id,
+            team_id="T1",
+            channel_id="C1",
+            thread_ts="1.0",
+            message_ts=ts,
+            requester_id="U1",
+            source="mention",
+            question="why?",
+        ),
     )
     return turn_id
 
@@ -72,14 +74,16 @@ async def test_one_message_is_one_turn(conn):
     turn_id = await new_turn(conn)
     again = await turns.insert(
         conn,
-        turn_id=uuid4(),
-        team_id="T1",
-        channel_id="C1",
-        thread_ts="1.0",
-        message_ts="2.0",
-        requester_id="U1",
-        source="mention",
-        question="why?",
+        turns.NewTurn(
+            turn_id=uuid4(),
+            team_id="T1",
+            channel_id="C1",
+            thread_ts="1.0",
+            message_ts="2.0",
+            requester_id="U1",
+            source="mention",
+            question="why?",
+        ),
     )
     assert not again
     assert (await turns.get(conn, turn_id)).status == "queued"

@@ -64,14 +64,16 @@ async def test_a_channels_messages_answers_and_thumbs_are_summed(memory, conn):
     turn_id = uuid4()
     await turns.insert(
         conn,
-        turn_id=turn_id,
-        team_id="T1",
-        channel_id="C1",
-        thread_ts="1.0",
-        message_ts="1.0",
-        requester_id="U1",
-        source="mention",
-        question="?",
+        turns.NewTurn(
+            turn_id=turn_id,
+            team_id="T1",
+            channel_id="C1",
+            thread_ts="1.0",
+            message_ts="1.0",
+            requester_id="U1",
+            source="mention",
+            question="?",
+        ),
     )
     question, answer = await memory.say("question"), await memory.say("answer", bot=True)
     gone = await memory.say("gone")
@@ -89,8 +91,8 @@ async def test_a_channels_messages_answers_and_thumbs_are_summed(memory, conn):
 
 
 async def test_an_event_is_stored_once_and_pruned_by_age(conn):
-    assert await inbox.insert(conn, "E1", "T1", "message", {"a": 1})
-    assert not await inbox.insert(conn, "E1", "T1", "message", {"a": 2})
+    assert await inbox.insert(conn, [inbox.NewEvent("E1", "T1", "message", None, {"a": 1})])
+    assert not await inbox.insert(conn, [inbox.NewEvent("E1", "T1", "message", None, {"a": 2})])
     assert await inbox.prune(conn, older_than_days=1) == 0
     await conn.execute("update inbox_events set received_at = now() - interval '25 hours'")
     assert await inbox.prune(conn, older_than_days=1) == 1
@@ -98,7 +100,9 @@ async def test_an_event_is_stored_once_and_pruned_by_age(conn):
 
 @pytest.mark.parametrize("text", ["a\x00b", "half \ud83d of a pair", "\\u0000 in words"])
 async def test_an_event_with_characters_that_postgres_refuses_is_stored_all_the_same(conn, text):
-    assert await inbox.insert(conn, "E1", "T1", "message", {"text": text, "nested": [{text: text}]})
+    assert await inbox.insert(
+        conn, [inbox.NewEvent("E1", "T1", "message", None, {"text": text, "nested": [{text: text}]})]
+    )
     (stored,) = await (await conn.execute("select payload ->> 'text' from inbox_events")).fetchone()
     assert stored[0] == text[0] and stored[-1] == text[-1]
 
@@ -123,8 +127,8 @@ async def test_a_user_is_known_with_the_age_of_what_is_known(conn):
 
 
 async def test_a_channel_that_slack_describes_keeps_its_peer_and_its_onboarding(conn):
-    assert await channels.insert_unknown(conn, "T1", "D1", "im", "U1")
-    assert not await channels.insert_unknown(conn, "T1", "D1", "im", None)
+    assert await channels.insert_unknown(conn, [channels.NewChannel("T1", "D1", "im", "U1")])
+    assert not await channels.insert_unknown(conn, [channels.NewChannel("T1", "D1", "im")])
     await channels.set_onboarding(conn, "T1", "D1", "finished")
     await channels.upsert(conn, "T1", "D1", name="", kind="im", user_id=None, topic="")
     channel = await channels.get(conn, "T1", "D1")

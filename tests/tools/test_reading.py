@@ -144,14 +144,16 @@ async def test_the_usage_report_sums_messages_thumbs_calls_tokens_and_cost(memor
     async with memory.database.connection() as conn:
         await turns.insert(
             conn,
-            turn_id=turn_id,
-            team_id="T1",
-            channel_id="C1",
-            thread_ts="1.0",
-            message_ts="1.0",
-            requester_id="U1",
-            source="mention",
-            question="?",
+            turns.NewTurn(
+                turn_id=turn_id,
+                team_id="T1",
+                channel_id="C1",
+                thread_ts="1.0",
+                message_ts="1.0",
+                requester_id="U1",
+                source="mention",
+                question="?",
+            ),
         )
         post = await posts.insert(
             conn, turn_id=turn_id, part=1, channel_id="C1", thread_ts=None, text="an answer", module="agent"

@@ -1,0 +1,54 @@
+"""Procrastinate's job manager with a fence: a worker writes only to jobs that are still its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+from procrastinate.connector import BaseConnector
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+
+from storage import jobs
+from storage.db import Database
+
+log = structlog.get_logger()
+
+
+class FencedJobManager(JobManager):
+    """Ends and retries a job only while nobody else was given it."""
+
+    def __init__(self, connector: BaseConnector, database: Database) -> None:
+        super().__init__(connector)
+        self._database = database
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """End a job, unless another worker has it."""
+        async with self._database.connection() as conn:
+            done = await jobs.finish(conn, _id(job), job.attempts, status=status.value, delete=delete_job)
+        self._report(job, done)
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Give a job back, unless another worker has it."""
+        at = retry_at or datetime.now(UTC)
+        async with self._database.connection() as conn:
+            done = await jobs.retry(conn, _id(job), job.attempts, at=at, priority=priority, queue=queue, lock=lock)
+        self._report(job, done)
+
+    @staticmethod
+    def _report(job: Job, done: bool) -> None:
+        if not done:
+            log.warning("this job was given to another worker", job=job.id, task=job.task_name)
+
+
+def _id(job: Job) -> int:
+    if job.id is None:
+        raise ValueError(f"a job without an id: {job.task_name}")
+    return job.id

@@ -1,0 +1,67 @@
+"""The queue's rows, written only by the worker that still has them.
+
+procrastinate has no fence of its own: a worker that stood still and continued would end, or give back, a job that
+another worker runs by now, and so free its lock too early. A job's ``attempts`` grows whenever it is given back;
+here each write names the number that the worker began with.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from storage import db
+from storage.db import Connection
+
+MINE = """mine as materialized (
+    select id from procrastinate_jobs
+    where id = %(job_id)s and attempts = %(attempts)s and status = 'doing' for update)"""
+STALLED = """
+with stalled as materialized (
+    select job.id
+    from procrastinate_jobs job
+    left join procrastinate_workers worker on worker.id = job.worker_id
+    where job.status = 'doing'
+      and (worker.id is null or worker.last_heartbeat < now() - make_interval(secs => %s))
+    for update of job skip locked
+)
+select id, procrastinate_retry_job_v2(id, now(), null, null, null) from stalled"""
+
+
+async def finish(conn: Connection, job_id: int, attempts: int, *, status: str, delete: bool) -> bool:
+    """End a job as ``succeeded``, ``failed`` or ``aborted``; False when another worker has it."""
+    return await _write(
+        conn,
+        f"""with {MINE} select procrastinate_finish_job_v1(
+               id, %(status)s::procrastinate_job_status, %(delete)s) from mine""",
+        {"job_id": job_id, "attempts": attempts, "status": status, "delete": delete},
+    )
+
+
+async def retry(
+    conn: Connection,
+    job_id: int,
+    attempts: int,
+    *,
+    at: datetime,
+    priority: int | None = None,
+    queue: str | None = None,
+    lock: str | None = None,
+) -> bool:
+    """Give a job back, to be run at a time; False when another worker has it."""
+    return await _write(
+        conn,
+        f"""with {MINE} select procrastinate_retry_job_v2(
+               id, %(at)s, %(priority)s::integer, %(queue)s::varchar, %(lock)s::varchar) from mine""",
+        {"job_id": job_id, "attempts": attempts, "at": at, "priority": priority, "queue": queue, "lock": lock},
+    )
+
+
+async def give_back_stalled(conn: Connection, *, seconds: float) -> list[int]:
+    """Give back the jobs of workers that have been silent for so long, each once however many look; their ids."""
+    cur = await conn.execute(STALLED, (seconds,))
+    return [row[0] for row in await cur.fetchall()]
+
+
+async def _write(conn: Connection, statement: str, params: dict[str, Any]) -> bool:
+    return bool(await db.execute(conn, statement, params))
