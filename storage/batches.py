@@ -27,7 +27,8 @@ class GroupCommit(Generic[Item]):
         self._write = write
         self._lanes = lanes
         self._waiting: list[tuple[Item, asyncio.Future[None]]] = []
-        self._writers: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        self._writers: set[asyncio.Task[None]] = set()  # asyncio itself keeps no strong reference
 
     async def add(self, item: Item) -> None:
         """Return once ``item`` is committed.
@@ -37,21 +38,26 @@ class GroupCommit(Generic[Item]):
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
-        if len(self._writers) < self._lanes:
+        if self._busy < self._lanes:
+            self._busy += 1
             writer = asyncio.create_task(self._drain())
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
         await done
 
     async def _drain(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            try:
-                await self._commit(group)
-            finally:  # also when the loop is being closed: nobody may wait for ever
-                for _, done in group:
-                    if not done.done():
-                        done.cancel()
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                try:
+                    await self._commit(group)
+                finally:  # also when the loop is being closed: nobody may wait for ever
+                    for _, done in group:
+                        if not done.done():
+                            done.cancel()
+        finally:
+            # In the same step as the look at an empty list: whoever adds from now on starts a writer.
+            self._busy -= 1
 
     async def _commit(self, group: list[tuple[Item, asyncio.Future[None]]]) -> None:
         try:

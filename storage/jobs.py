@@ -7,25 +7,33 @@ here each write names the number that the worker began with.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import Any
+
+from psycopg.errors import UniqueViolation
 
 from storage import db
 from storage.db import Connection
 
-MINE = """mine as materialized (
-    select id from procrastinate_jobs
+MINE = """
+mine as materialized (
+    select id, queueing_lock from procrastinate_jobs
     where id = %(job_id)s and attempts = %(attempts)s and status = 'doing' for update)"""
+# Only one job of a queueing lock may wait. Where one waits already, it does what this one was to do, and a job that
+# could not be given back would keep its lock, and with it that other job, for ever.
+GIVE_BACK = """
+select case
+    when exists (
+        select 1 from procrastinate_jobs other where other.queueing_lock = mine.queueing_lock and other.status = 'todo')
+    then procrastinate_finish_job_v1(id, 'aborted', true)
+    else procrastinate_retry_job_v2(id, %(at)s, %(priority)s::integer, %(queue)s::varchar, %(lock)s::varchar)
+end from mine"""
 STALLED = """
-with stalled as materialized (
-    select job.id
-    from procrastinate_jobs job
-    left join procrastinate_workers worker on worker.id = job.worker_id
-    where job.status = 'doing'
-      and (worker.id is null or worker.last_heartbeat < now() - make_interval(secs => %s))
-    for update of job skip locked
-)
-select id, procrastinate_retry_job_v2(id, now(), null, null, null) from stalled"""
+select job.id, job.attempts
+from procrastinate_jobs job
+left join procrastinate_workers worker on worker.id = job.worker_id
+where job.status = 'doing' and (worker.id is null or worker.last_heartbeat < now() - make_interval(secs => %s))"""
 
 
 async def finish(conn: Connection, job_id: int, attempts: int, *, status: str, delete: bool) -> bool:
@@ -51,16 +59,21 @@ async def retry(
     """Give a job back, to be run at a time; False when another worker has it."""
     return await _write(
         conn,
-        f"""with {MINE} select procrastinate_retry_job_v2(
-               id, %(at)s, %(priority)s::integer, %(queue)s::varchar, %(lock)s::varchar) from mine""",
+        f"with {MINE} {GIVE_BACK}",
         {"job_id": job_id, "attempts": attempts, "at": at, "priority": priority, "queue": queue, "lock": lock},
     )
 
 
 async def give_back_stalled(conn: Connection, *, seconds: float) -> list[int]:
     """Give back the jobs of workers that have been silent for so long, each once however many look; their ids."""
-    cur = await conn.execute(STALLED, (seconds,))
-    return [row[0] for row in await cur.fetchall()]
+    now: datetime = await db.fetch_value(conn, "select now()")
+    found = await (await conn.execute(STALLED, (seconds,))).fetchall()
+    given_back = []
+    for job_id, attempts in found:
+        with contextlib.suppress(UniqueViolation):  # one like it was put in the queue just now: the next round ends it
+            if await retry(conn, job_id, attempts, at=now):
+                given_back.append(job_id)
+    return given_back
 
 
 async def _write(conn: Connection, statement: str, params: dict[str, Any]) -> bool:

@@ -15,7 +15,8 @@ MESSAGES = 10
 def results(tmp_path_factory):
     """The results by scenario, of one run each."""
     file = tmp_path_factory.mktemp("faults") / "results.json"
-    command = [sys.executable, "-m", "benchmarks.faults", "--runs", "1", "--messages", str(MESSAGES), "--json", file]
+    sizes = ["--runs", "1", "--messages", str(MESSAGES), "--lanes", "6", "--json", file]
+    command = [sys.executable, "-m", "benchmarks.faults", *sizes]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = {result["scenario"]: result for result in json.loads(file.read_text())} if file.exists() else {}
     failed = any(result["problems"] for result in found.values())
@@ -44,8 +45,9 @@ def test_a_turn_in_progress_survives_sigterm(results, scenario):
     assert passed(results[scenario])
 
 
-def test_a_worker_that_stood_still_repeats_nothing_when_it_goes_on(results):
-    assert passed(results["paused"])
+@pytest.mark.parametrize("scenario", ["paused", "overlap"])
+def test_a_worker_that_stood_still_repeats_nothing_when_it_goes_on(results, scenario):
+    assert passed(results[scenario])
 
 
 def test_two_replicas_answer_a_thread_in_the_order_of_its_questions(results):

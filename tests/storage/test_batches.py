@@ -65,3 +65,16 @@ async def test_it_writes_again_after_it_was_idle():
     await asyncio.sleep(0.01)
     await commits.add(2)
     assert table.groups == [[1], [2]]
+
+
+async def test_whoever_adds_the_moment_its_last_item_was_committed_is_not_forgotten():
+    written = []
+
+    async def write(group):
+        written.extend(group)
+
+    commits = GroupCommit(write, lanes=1)
+    async with asyncio.timeout(5):
+        for number in range(100):
+            await commits.add(number)
+    assert written == list(range(100))

@@ -12,7 +12,7 @@ from storage import jobs
 async def doing(database):
     """Puts a job into the hands of a worker whose last heartbeat is that old; returns its id and attempts."""
 
-    async def build(*, silent=0, worker=True):
+    async def build(*, silent=0, worker=True, queueing_lock=None):
         async with database.connection() as conn:
             worker_id = None
             if worker:
@@ -23,9 +23,9 @@ async def doing(database):
                 )
                 worker_id = (await cur.fetchone())[0]
             cur = await conn.execute(
-                "insert into procrastinate_jobs (queue_name, task_name, args, status, worker_id) "
-                "values ('turns', 'answer', '{}', 'doing', %s) returning id, attempts",
-                (worker_id,),
+                "insert into procrastinate_jobs (queue_name, task_name, args, status, worker_id, queueing_lock) "
+                "values ('turns', 'answer', '{}', 'doing', %s, %s) returning id, attempts",
+                (worker_id, queueing_lock),
             )
             return await cur.fetchone()
 
@@ -95,3 +95,21 @@ async def test_many_sweeps_at_once_give_a_job_back_once(database, doing, states)
     found = await asyncio.gather(*(sweep() for _ in range(8)))
     assert sorted(found) == [[]] * 7 + [[job_id]]
     assert await states() == [(job_id, "todo", 1)]
+
+
+async def test_a_stalled_job_whose_like_waits_makes_room_for_it(database, doing, states):
+    await doing(silent=60, queueing_lock="sync")
+    waiting, _ = await doing(silent=60, queueing_lock="sync")
+    other, _ = await doing(silent=60)
+    async with database.connection() as conn:
+        await conn.execute("update procrastinate_jobs set status = 'todo' where id = %s", (waiting,))
+        await jobs.give_back_stalled(conn, seconds=12)
+    assert await states() == [(waiting, "todo", 0), (other, "todo", 1)]
+
+
+async def test_of_two_stalled_jobs_of_one_kind_one_waits(database, doing, states):
+    for _ in range(2):
+        await doing(silent=60, queueing_lock="prune")
+    async with database.connection() as conn:
+        assert len(await jobs.give_back_stalled(conn, seconds=12)) == 2
+    assert [row[1:] for row in await states()] == [("todo", 1)]
