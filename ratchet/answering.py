@@ -142,6 +142,7 @@ class Answering:
         try:
             if turn.attempts > self._attempts:
                 return await self._give_up(turn, lease, reply, f"the turn ended its worker {self._attempts} times")
+            reply.started()
             question = await self._question(turn, lease)
             if not turn.question:
                 await self._runner.greet(question, reply, GREETING)

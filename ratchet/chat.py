@@ -57,7 +57,7 @@ async def run_chat(settings: Settings, question: str) -> None:
     Raises:
         SettingsError, StorageError, ModelError: what is wrong, in one line.
     """
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     choice = await choose_model(settings)
     with pull_progress() as progress:
         await prepare_model(choice, progress)

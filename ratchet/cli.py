@@ -153,7 +153,7 @@ def tools() -> None:
             approval = "needs approval" if entry.effect == "change" else "no approval"
             policy = "allowed" if entry.name in allowed else "not allowed by the default policy"
             typer.echo(f"    {entry.source}, {entry.effect}, {approval}, {policy}")
-            typer.echo(f"    {entry.tool.description.splitlines()[0]}")
+            typer.echo(f"    {entry.tool.description.partition('. ')[0].rstrip('.')}")
 
     _run(run())
 

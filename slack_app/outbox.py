@@ -29,12 +29,11 @@ TRIES = 3
 CLOCK_SKEW_SECONDS = 900
 PATIENCE_SECONDS = 10.0  # how long Slack may go on working on a request whose sender is gone
 LOOK_SECONDS = 1.0
-# Answers that another attempt does not change.
-FINAL = {
-    "account_inactive", "cannot_reply_to_message", "channel_not_found", "ekm_access_denied", "invalid_auth",
-    "invalid_blocks", "is_archived", "messages_tab_disabled", "missing_scope", "msg_blocks_too_long",
-    "msg_too_long", "no_permission", "no_text", "not_authed", "not_in_channel", "restricted_action",
-    "thread_not_found", "token_expired", "token_revoked", "user_is_bot",
+# Refusals that may pass: Slack's own trouble, and a token that an operator can mend. Any other one is about this
+# very post, and trying it again would only hold up the thread.
+PASSING = {
+    "account_inactive", "fatal_error", "internal_error", "invalid_auth", "missing_scope", "not_authed", "ratelimited",
+    "request_timeout", "service_unavailable", "team_added_to_org", "token_expired", "token_revoked",
 }  # fmt: skip
 LAYOUT = {"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"}
 
@@ -100,7 +99,7 @@ class Outbox:
                 unanswered = unanswered and not sending
                 if problem in LAYOUT and not plain:
                     plain, doubtful = True, False
-                elif problem in FINAL:
+                elif problem not in PASSING and not problem.startswith("HTTP "):
                     log.error("Slack rejects a post", post_id=post.post_id, error=problem)
                     async with self._database.connection() as conn:
                         await posts.set_rejected(conn, post.post_id, problem)

@@ -29,11 +29,14 @@ class SlackReply:
         self._turn = turn
         self._model = model
         self._status: str | None = None
+        self._began = False
         self._sender: asyncio.Task[None] | None = None
 
     def started(self) -> None:
-        """Show that the turn began."""
-        self._show("is thinking…")
+        """Show that the turn began, once."""
+        if not self._began:
+            self._began = True
+            self._show("is thinking…")
 
     def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
         """Show which tool runs, with its arguments."""
