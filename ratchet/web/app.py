@@ -60,8 +60,6 @@ def create_app(services: Services, *, sockets: Sockets | None = None) -> FastAPI
 def _mount_slack(app: FastAPI, services: Services, verifier: SignatureVerifier) -> None:
     handler = AsyncSlackRequestHandler(services.slack.app)
 
-    @app.post("/slack/events")
-    @app.post("/slack/actions")
     async def slack(request: Request) -> Response:
         """Events, commands and clicks; verified over the raw bytes before anything parses them."""
         problem = await _problem(request, verifier)
@@ -69,6 +67,9 @@ def _mount_slack(app: FastAPI, services: Services, verifier: SignatureVerifier) 
             status, message = problem
             return JSONResponse({"error": message}, status_code=status)
         return await handler.handle(request)
+
+    for path in ("/slack/events", "/slack/actions"):  # plain routes: an ack waits for no parameters to be resolved
+        app.add_route(path, slack, methods=["POST"])
 
 
 async def _problem(request: Request, verifier: SignatureVerifier) -> tuple[int, str] | None:
