@@ -59,7 +59,7 @@ async def is_ollama_reachable(host: str, *, timeout: float = 1.0) -> bool:
     try:
         async with httpx2.AsyncClient(timeout=timeout, trust_env=False) as client:
             response = await client.get(f"{host.rstrip('/')}/api/version")
-    except (httpx2.HTTPError, httpx2.InvalidURL):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return False
     return response.status_code == 200
 
@@ -89,7 +89,7 @@ async def ensure_ollama_model(host: str, model: str, progress: PullProgress) -> 
             progress(step.status or "pulling", step.completed or 0, step.total or 0)
     except ResponseError as error:
         raise ModelRefused(f"Ollama at {host} cannot provide {model}: {error.error}") from error
-    except (httpx.HTTPError, ConnectionError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError, ValueError) as error:
         raise ModelUnavailable(f"Ollama at {host} cannot be reached: {error}") from error
 
 
@@ -108,7 +108,7 @@ async def check_model(choice: ModelChoice) -> None:
     try:
         async with httpx2.AsyncClient(timeout=5.0) as client:
             response = await client.get(base + path, headers=headers)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise ModelUnavailable(
             f"the model server at {base} cannot be reached: {error or type(error).__name__}"
         ) from error
@@ -118,7 +118,11 @@ async def check_model(choice: ModelChoice) -> None:
         raise ModelUnavailable(f"the model server at {base} answers HTTP {response.status_code}")
     # Other 4xx: many compatible servers have no list of models; the first call will tell.
     if response.status_code == 200:
-        _check_listed(choice, response.json())
+        try:
+            listing = response.json()
+        except ValueError:
+            raise ModelUnavailable(f"the model server at {base} does not answer with JSON: is the URL right?") from None
+        _check_listed(choice, listing)
 
 
 def _check_listed(choice: ModelChoice, listing: object) -> None:

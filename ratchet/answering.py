@@ -32,6 +32,10 @@ GREETING = (
     "- how did we fix this last time?\n"
     "- what is going on with payments right now?"
 )
+NOT_A_MEMBER = (
+    "I cannot write in <#{channel_id}>, so I could not take your question there. Invite me with `/invite @Ratchet` and "
+    "ask again, or ask me here."
+)
 GAVE_UP = (
     "I am sorry: something went wrong on my side {attempts} times, so I stopped working on this. "
     "The operators can see the details in my log. Please ask again."
@@ -47,6 +51,7 @@ class Answering:
         *,
         runner: Runner,
         client: AsyncWebClient,
+        status_client: AsyncWebClient,
         identity: Identity,
         outbox: Outbox,
         directory: Directory,
@@ -58,6 +63,7 @@ class Answering:
         self._database = database
         self._runner = runner
         self._client = client
+        self._status_client = status_client
         self._identity = identity
         self._outbox = outbox
         self._directory = directory
@@ -89,6 +95,9 @@ class Answering:
         turn, lease = await self._begin(turn_id)
         if turn is None or turn.thread_ts:
             return
+        if turn.is_over:
+            await self._outbox.deliver(turn_id, lease)
+            return
         async with self._database.connection() as conn:
             post_id = await posts.insert(
                 conn,
@@ -100,15 +109,33 @@ class Answering:
                 module="command",
             )
         await self._outbox.deliver(turn_id, lease)
+        async with self._database.connection() as conn:
+            post = await posts.get(conn, post_id)
+        if post is None or post.ts is None:
+            await self._decline(turn, lease)
+            return
         async with self._database.connection() as conn, conn.transaction():
             await leases.hold(conn, lease)
-            post = await posts.get(conn, post_id)
-            if post is None or post.ts is None:
-                log.error("a command's question cannot be posted", turn_id=str(turn_id))
-                await turns.finish(conn, lease, turn_id, answer="", error="the question could not be posted")
-                return
             await turns.set_thread(conn, turn_id, post.ts)
             await self._enqueue(conn, [answer_job(turn.team_id, turn.channel_id, post.ts, turn_id)])
+
+    async def _decline(self, turn: Turn, lease: Lease) -> None:
+        """Tell whoever used the command where Ratchet cannot write, in a DM."""
+        log.warning("a command's question cannot be posted", turn_id=str(turn.turn_id), channel_id=turn.channel_id)
+        opened = await self._client.conversations_open(users=[turn.requester_id])
+        text = NOT_A_MEMBER.format(channel_id=turn.channel_id)
+        async with self._database.connection() as conn, conn.transaction():
+            await posts.insert(
+                conn,
+                turn_id=turn.turn_id,
+                part=1,
+                channel_id=str(opened["channel"]["id"]),
+                thread_ts=None,
+                text=text,
+                module="command",
+            )
+            await turns.finish(conn, lease, turn.turn_id, answer=text, error="the question could not be posted")
+        await self._outbox.deliver(turn.turn_id, lease)
 
     async def _next(self, turn_id: UUID) -> UUID:
         async with self._database.connection() as conn:
@@ -138,7 +165,7 @@ class Answering:
             return turn, await leases.take(conn, turn.thread_key)
 
     async def _work(self, turn: Turn, lease: Lease) -> str | None:
-        reply = SlackReply(self._client, turn, model=self._runner.model_name)
+        reply = SlackReply(self._status_client, turn, model=self._runner.model_name)
         try:
             if turn.attempts > self._attempts:
                 return await self._give_up(turn, lease, reply, f"the turn ended its worker {self._attempts} times")

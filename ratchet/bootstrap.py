@@ -211,7 +211,8 @@ async def open_services(
         runner = build_runner(settings, database, choice)
         policies = build_policies(settings, runner)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
-        client = build_client(settings.slack.bot_token.get_secret_value(), settings.slack.api_url, session)
+        token = settings.slack.bot_token.get_secret_value()
+        client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
         enqueue = Enqueuer(queue)
         inbox = Inbox(database, identity, enqueue)
@@ -234,6 +235,7 @@ async def open_services(
                 database,
                 runner=runner,
                 client=client,
+                status_client=build_client(token, settings.slack.api_url, session, patient=False),
                 identity=identity,
                 outbox=outbox,
                 directory=directory,

@@ -64,10 +64,10 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
                 sockets = await stack.enter_async_context(
                     open_sockets(services.slack.app, token.get_secret_value(), count=settings.slack.connections)
                 )
-            elif not secret:
+            elif not (secret and "web" in parts):
                 raise SettingsError(
                     "no way for events to reach Ratchet: set RATCHET_SLACK_APP_TOKEN (Socket Mode) "
-                    "or RATCHET_SLACK_SIGNING_SECRET (HTTP)"
+                    "or RATCHET_SLACK_SIGNING_SECRET (HTTP, with the web part)"
                 )
             await onboarding.enqueue_sync(services.queue)
         app = create_app(services, sockets=sockets)

@@ -294,7 +294,10 @@ def load_settings(
         SettingsError: an unknown key, a value of the wrong kind, an unreadable file.
     """
     environ = os.environ if environ is None else environ
-    dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
+    try:
+        dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {env_file}: {error}") from None
     named = config_file or environ.get(CONFIG_FILE_VARIABLE) or dotenv.get(CONFIG_FILE_VARIABLE)
     values = _read_yaml(Path(named) if named else DEFAULT_CONFIG_FILE, required=bool(named))
     known = variables()

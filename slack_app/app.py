@@ -21,13 +21,14 @@ class SlackError(Exception):
     """Slack cannot be reached or refuses us; the message says which token or URL to look at."""
 
 
-def build_client(token: str, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
+def build_client(token: str, api_url: str, session: aiohttp.ClientSession, *, patient: bool = True) -> AsyncWebClient:
     """A Web API client on our own session.
 
-    It waits out 429s. It has no handler that repeats after a lost connection: that posts twice.
+    It waits out 429s, unless it is told not to be ``patient``. It has no handler that repeats after a lost
+    connection: that posts twice.
     """
     client = AsyncWebClient(token=token, base_url=api_url, session=session, timeout=30)
-    client.retry_handlers = [AsyncRateLimitErrorRetryHandler(max_retry_count=5)]
+    client.retry_handlers = [AsyncRateLimitErrorRetryHandler(max_retry_count=5)] if patient else []
     return client
 
 
@@ -43,7 +44,7 @@ async def identify(client: AsyncWebClient) -> Identity:
         if is_refusal(error):
             raise SlackError(f"Slack refuses the bot token: {reason(error)} (RATCHET_SLACK_BOT_TOKEN)") from error
         raise SlackError(f"Slack cannot be reached at {client.base_url}: {reason(error)}") from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: no URL, or no header value
         raise SlackError(f"Slack cannot be reached at {client.base_url}: {error or type(error).__name__}") from error
     return Identity(
         str(who["team_id"]), str(who["user_id"]), str(who["bot_id"]), str(who["url"]), str(who.get("user") or "ratchet")

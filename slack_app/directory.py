@@ -11,6 +11,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from slack_app.errors import is_refusal
 from slack_app.identity import Identity
 from storage import channels
 from storage.channels import ChannelKind, User
@@ -55,7 +56,13 @@ class Directory:
             self._refreshed[user_id] = time.monotonic()
 
     async def user(self, team_id: str, user_id: str) -> User:
-        """A user, at most an hour old, or as last known while Slack is away; an unknown one is a stranger."""
+        """A user, at most an hour old, or as last known while Slack is away.
+
+        Somebody whom Slack refuses to describe is a stranger.
+
+        Raises:
+            SlackApiError, aiohttp.ClientError, TimeoutError, OSError: Slack is away and the user was never seen.
+        """
         async with self._database.connection() as conn:
             known = await channels.get_user(conn, team_id, user_id)
         if known and known.age_seconds < USER_SECONDS:
@@ -64,7 +71,11 @@ class Directory:
             response = await self._client.users_info(user=user_id)
         except UNREACHABLE as error:
             log.warning("user not found", user_id=user_id, error=str(error))
-            return known or User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
+            if known:
+                return known
+            if not (isinstance(error, SlackApiError) and is_refusal(error)):
+                raise
+            return User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
         user = self._describe(response["user"])
         async with self._database.connection() as conn:
             await channels.upsert_users(conn, [user])

@@ -149,11 +149,12 @@ class Inbox:
     async def _channels(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
         """Create channels that were never seen, and close those that became private."""
         unseen: dict[str, NewChannel] = {}
+        private = sorted({message.channel_id for message in arrived if message.channel_kind == "private"})
+        if private:  # whatever was believed of them before
+            await channels.close_to_public(conn, self._identity.team_id, private)
         for message in arrived:
             if (message.channel_id, message.channel_kind) in self._known_channels:
                 continue
-            if message.channel_kind not in {None, "public"}:
-                await channels.close_to_public(conn, message.team_id, message.channel_id, message.channel_kind)
             if message.channel_id in unseen and message.channel_kind is None:
                 continue
             # Where an event does not say what kind of channel it is, it counts as private until Slack was asked.

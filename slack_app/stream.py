@@ -16,6 +16,7 @@ from storage.turns import Turn
 
 log = structlog.get_logger()
 SHOWN = 100
+CLOSE_SECONDS = 1.0
 
 
 class SlackReply:
@@ -62,10 +63,11 @@ class SlackReply:
             )
 
     async def close(self) -> None:
-        """Wait for the status call in flight, so that none comes after the answer."""
+        """Let the status call in flight end, so that none comes after the answer, but not for long."""
         self._status = None
         if self._sender:
-            await self._sender
+            await asyncio.wait({self._sender}, timeout=CLOSE_SECONDS)
+            self._sender.cancel()
 
     def _show(self, status: str) -> None:
         self._status = status

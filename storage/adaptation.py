@@ -7,6 +7,7 @@ acknowledged and such a turn could never end.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -20,7 +21,12 @@ REPLACEMENT = "\ufffd"
 
 
 def storable(value: Any) -> Any:
-    """The same text, list or dict with a replacement character for each one that cannot be stored."""
+    """The same value as JSON in Postgres can hold it.
+
+    Characters that cannot be stored become a replacement character, and numbers that are none become null.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         return UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, dict):
@@ -40,7 +46,10 @@ class TextDumper(StrDumperUnknown):
 
 def dump_json(value: Any) -> str:
     """JSON that a ``jsonb`` column takes."""
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # an infinity or NaN, which JSON does not know
+        return json.dumps(storable(value), ensure_ascii=False)
     return json.dumps(storable(value), ensure_ascii=False) if "\\u0000" in text or UNSTORABLE.search(text) else text
 
 

@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+import psycopg
+from psycopg_pool import PoolTimeout
+
 Item = TypeVar("Item")
 LANES = 2
 MOST = 64
@@ -63,14 +66,21 @@ class GroupCommit(Generic[Item]):
         try:
             await self._write([item for item, _ in group])
         except Exception as error:
-            if len(group) == 1:
-                _settle(group[0][1], error)
+            if len(group) == 1 or _is_outage(error):
+                for _, done in group:
+                    _settle(done, error)
                 return
             for member in group:  # one of them is to blame: the others shall not suffer for it
                 await self._commit([member])
         else:
             for _, done in group:
                 _settle(done, None)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database is away: then each member alone would only wait in vain, one after the other."""
+    conflict = isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+    return isinstance(error, PoolTimeout | psycopg.OperationalError) and not conflict
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

@@ -82,11 +82,11 @@ async def insert_unknown(conn: Connection, seen: Sequence[NewChannel]) -> set[st
     return {channel_id for (channel_id,) in await cur.fetchall()}
 
 
-async def close_to_public(conn: Connection, team_id: str, channel_id: str, kind: ChannelKind) -> None:
-    """A channel that was public turns out to be ``kind``: from now on its messages are for members only."""
+async def close_to_public(conn: Connection, team_id: str, channel_ids: list[str]) -> None:
+    """Channels turn out to be private: from now on their messages are for members only."""
     await conn.execute(
-        "update channels set kind = %s where team_id = %s and channel_id = %s and kind = 'public'",
-        (kind, team_id, channel_id),
+        "update channels set kind = 'private' where team_id = %s and channel_id = any(%s) and kind = 'public'",
+        (team_id, channel_ids),
     )
 
 

@@ -237,8 +237,9 @@ async def read_thread(
     limit: int,
     before_ts: str | None = None,
 ) -> list[StoredMessage]:
-    """A thread's first message and its replies, oldest first; those before ``before_ts`` if it is given.
+    """A thread's first message and its replies, oldest first.
 
+    Where there are more than ``limit``, these are the first ones, or with ``before_ts`` the last ones before it.
     ``thread_ts`` may be that of any message of the thread.
     """
     root = """select coalesce(max(linked.thread_ts), %(thread_ts)s) from messages linked
@@ -246,11 +247,13 @@ async def read_thread(
     return await db.fetch_all(
         conn,
         StoredMessage,
-        f"""select {HIT} {FROM}
+        f"""select * from (
+            select {HIT} {FROM}
             where {VISIBLE} and m.channel_id = %(channel_id)s and m.deleted_at is null
               and (m.ts = ({root}) or m.thread_ts = ({root}))
               and (%(before_ts)s::text is null or m.ts::numeric < %(before_ts)s::numeric)
-            order by m.ts::numeric limit %(limit)s""",
+            order by m.ts = ({root}) desc, m.ts::numeric {"desc" if before_ts else "asc"} limit %(limit)s
+            ) as chosen order by ts::numeric""",
         {
             **viewer.params(),
             "channel_id": channel_id,

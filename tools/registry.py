@@ -93,6 +93,8 @@ def _check(source: str, tool: BaseTool) -> CatalogueEntry:
         raise CatalogueError(f"tool {tool.name!r} ({source}) has no description: the model picks tools by it")
     if not _is_async(tool):
         raise CatalogueError(f"tool {tool.name!r} ({source}) is not async: define it with `async def`")
+    if tool.return_direct:
+        raise CatalogueError(f"tool {tool.name!r} ({source}) sets return_direct: its result must go back to the model")
     return CatalogueEntry(name=tool.name, source=source, effect=cast("Effect", effect), tool=tool)
 
 

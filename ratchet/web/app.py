@@ -81,11 +81,14 @@ async def _problem(request: Request, verifier: SignatureVerifier) -> tuple[int, 
     signature = request.headers.get("x-slack-signature")
     if not timestamp or not signature:
         return 400, "missing X-Slack-Request-Timestamp or X-Slack-Signature"
-    if not (timestamp.isascii() and timestamp.isdigit() and signature.isascii()):
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12 and signature.isascii()):
         return 400, "malformed X-Slack-Request-Timestamp or X-Slack-Signature"
-    body = await request.body()
-    if len(body) > MAX_BODY:
-        return 413, f"the body may have {MAX_BODY} bytes"
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return 413, f"the body may have {MAX_BODY} bytes"
+    request._body = body  # where Starlette itself keeps it: Bolt's adapter reads it again
     if not verifier.is_valid(body, timestamp, signature):
         return 401, "the signature does not fit, or is older than five minutes"
     return None if _is_payload(body, request.headers.get("content-type", "")) else (400, "Invalid JSON payload")
@@ -95,8 +98,9 @@ def _is_payload(body: bytes, content_type: str) -> bool:
     """Whether Bolt can parse it: a JSON object, or a form whose payload is one."""
     try:
         if content_type.startswith("application/json"):
-            return isinstance(json.loads(body), dict)
+            return isinstance(json.loads(body.decode("utf-8")), dict)
         form = parse_qs(body.decode("utf-8"))
-        return "command" in form or isinstance(json.loads(form.get("payload", [""])[0]), dict)
+        (payload,) = form.get("payload", ["{}"] if "command" in form else [""])
+        return isinstance(json.loads(payload), dict)
     except (ValueError, RecursionError):
         return False

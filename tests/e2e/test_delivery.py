@@ -64,6 +64,12 @@ async def test_buttons_reactions_edits_and_joins_are_acked(connected):
     assert deliveries and all(delivery["acked_at"] and delivery["attempt"] == 0 for delivery in deliveries)
 
 
+async def endless():
+    """Two mebibytes in chunks, without a length."""
+    for _ in range(32):
+        yield b"x" * 65536
+
+
 async def test_unsigned_requests_are_refused(world):
     address = f"127.0.0.1:{free_port()}"
     settings = world.settings(app_token=None, signing_secret=SecretStr(world.sandbox.signing_secret))
@@ -74,6 +80,12 @@ async def test_unsigned_requests_are_refused(world):
         for headers, status in expected:
             async with http.post("/slack/events", json={"type": "event_callback"}, headers=headers) as response:
                 assert response.status == status, await response.text()
+        for timestamp in ("9" * 400, "9" * 13):
+            headers = {**stale, "X-Slack-Request-Timestamp": timestamp}
+            async with http.post("/slack/events", json={}, headers=headers) as response:
+                assert response.status == 400
+        async with http.post("/slack/events", data=endless(), headers=stale) as response:
+            assert response.status == 413
         async with http.get("/readyz") as response:
             assert response.status == 200, await response.text()
         async with http.get("/healthz") as response:

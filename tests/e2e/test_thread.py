@@ -85,6 +85,45 @@ async def test_questions_that_arrive_shuffled_are_answered_in_the_order_they_wer
     assert [int(answer.rsplit(" ", 1)[1]) for answer in answers] == list(range(12))
 
 
+async def test_a_command_where_ratchet_is_no_member_is_told_so_in_a_dm(world):
+    await world.client.create_channel("elsewhere", members=["oncall-a"])
+    async with world.ratchet():
+        await world.client.command("/ratchet", "how many?", user="oncall-a", channel="elsewhere")
+        (notice,) = await world.until_posts(await world.client.dm("oncall-a"))
+        assert await world.posts("elsewhere") == []
+    assert "/invite @Ratchet" in notice["text"]
+
+
+async def test_numbers_that_json_does_not_know_do_not_break_the_turn(world):
+    call = {"malformed_tool_call": {"name": "list_channels", "arguments": '{"x": 1e999}'}}
+    await world.client.script([{"match": ".*", "steps": [call, {"text": "Still here"}]}])
+    async with world.ratchet():
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> try", user="oncall-a")
+        assert await world.answers("ops", ts) == ["Still here"]
+
+
+async def test_of_a_very_long_thread_the_beginning_and_the_newest_messages_are_read(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "{human}"}]}])
+    async with world.ratchet():
+        root = await world.client.say("ops", "line root", user="oncall-b")
+        for number in range(205):
+            await world.client.say("ops", f"line {number}.", user="oncall-b", thread_ts=root)
+        async with asyncio.timeout(30):
+            while (await world.client.ledger())["deliveries"][-1]["acked_at"] is None:
+                await asyncio.sleep(0.05)
+        await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> so?", user="oncall-a", thread_ts=root)
+        (answer,) = await world.answers("ops", root)
+    assert "line root" in answer and "line 204." in answer and "line 3." not in answer
+
+
+async def test_a_status_that_slack_puts_off_does_not_hold_up_the_answer(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "Quick"}]}])
+    await world.client.fault("assistant.threads.setStatus", "ratelimited", times=50, retry_after=30)
+    async with world.ratchet():
+        ts = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> quick?", user="oncall-a")
+        assert await world.answers("ops", ts, seconds=15) == ["Quick"]
+
+
 async def rows(services, table):
     async with services.database.connection() as conn:
         (count,) = await (await conn.execute(f"select count(*) from {table}")).fetchone()

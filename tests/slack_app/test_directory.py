@@ -1,6 +1,8 @@
 """People, channels and memberships as Slack tells them."""
 
+import aiohttp
 import pytest
+from slack_sdk.errors import SlackApiError
 
 from slack_app import directory as module
 from slack_app.directory import kind_of
@@ -35,11 +37,16 @@ async def test_a_user_is_asked_for_once_an_hour(directory, sandbox, people, user
     assert len([c for c in (await people.ledger())["calls"] if c["method"] == "users.info"]) == 2
 
 
-@pytest.mark.parametrize(
-    "fault", [{"kind": "error", "error": "user_not_found"}, {"kind": "http"}, {"kind": "drop_before_accept"}]
-)
-async def test_someone_whom_slack_does_not_describe_counts_as_a_stranger(directory, sandbox, people, user, rows, fault):
+@pytest.mark.parametrize("fault", [{"kind": "http"}, {"kind": "drop_before_accept"}])
+async def test_while_slack_is_away_nobody_is_taken_for_a_stranger(directory, sandbox, people, user, rows, fault):
     await people.fault("users.info", times=5, **fault)
+    with pytest.raises((SlackApiError, aiohttp.ClientError)):
+        await directory.user(sandbox.team_id, user["oncall-a"])
+    assert await rows("select count(*) from users") == [(0,)]
+
+
+async def test_someone_whom_slack_does_not_describe_counts_as_a_stranger(directory, sandbox, people, user, rows):
+    await people.fault("users.info", "error", times=5, error="user_not_found")
     assert (await directory.user(sandbox.team_id, user["oncall-a"])).is_stranger
     assert await rows("select count(*) from users") == [(0,)]
     await people.clear_faults()

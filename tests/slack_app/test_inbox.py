@@ -153,11 +153,15 @@ async def test_the_text_of_a_deleted_message_is_in_no_stored_event_either(delive
     assert await rows("select count(*) from inbox_events where position('untouched' in payload::text) > 0") == [(1,)]
 
 
-async def test_a_channel_that_became_private_is_closed_at_once(deliver, rows):
+async def test_a_channel_that_became_private_is_closed_at_once(database, deliver, rows):
     await deliver(message())
     await deliver({**message("<@UBOT> hi", ts="1700000001.000100"), "type": "app_mention", "channel_type": None})
     assert await rows("select kind from channels") == [("public",)]
     await deliver(message(ts="1700000002.000100", channel_type="group"))
+    assert await rows("select kind from channels") == [("private",)]
+    async with database.connection() as conn:  # public for a while, and then private again
+        await conn.execute("update channels set kind = 'public'")
+    await deliver(message(ts="1700000003.000100", channel_type="group"))
     assert await rows("select kind from channels") == [("private",)]
 
 
