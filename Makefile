@@ -22,12 +22,13 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 demo: $(READY)  ## a whole workspace on this machine; ASK="…" asks once, IMPORT=DIR loads other messages
-	@$(BIN)/ratchet demo $(if $(ASK),--ask "$(ASK)") $(if $(IMPORT),--import "$(IMPORT)")
+	@$(BIN)/ratchet demo \
+	  $(if $(value ASK),--ask '$(subst ','\'',$(value ASK))') $(if $(value IMPORT),--import '$(subst ','\'',$(value IMPORT))')
 
 test: $(READY)  ## run the tests (Postgres is real and comes with the packages)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(READY)
+lint: $(READY)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

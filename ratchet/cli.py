@@ -40,6 +40,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ratchet import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """An operations agent for Slack. `ratchet settings` lists every setting."""
+
+
 class Part(StrEnum):
     """What one process can be limited to."""
 
@@ -61,12 +78,15 @@ def serve(
     for name in _unused(settings):
         typer.echo(f"note: {name} is set, but this version does not use it yet", err=True)
 
+    parts = frozenset(part.value for part in only) if only else PARTS
+
     async def run() -> None:
         choice = await choose_model(settings)
-        with _pull_progress() as progress:
-            await prepare_model(choice, progress)
+        if "worker" in parts:  # the others take events in while the model is away
+            with _pull_progress() as progress:
+                await prepare_model(choice, progress)
         async with open_services(settings, choice) as services:
-            await run_server(services, frozenset(part.value for part in only) if only else PARTS)
+            await run_server(services, parts)
 
     _run(run())
 

@@ -38,6 +38,7 @@ class Terminal:
         self._channel = channel
         self._is_dm = False
         self._thread_ts: str | None = None
+        self._status = ""
 
     async def ask_once(self, question: str) -> bool:
         """Ask by mention in the channel, print the thread; True when an answer came."""
@@ -97,6 +98,7 @@ class Terminal:
             ts = await self._client.say(self._channel, said, user=self._user, thread_ts=self._thread_ts)
             self._print(f"{self._user}: {text}", style="cyan")
             if not self._is_dm and mention not in said:
+                self._print("  (a message to the channel; write @ratchet to ask)", style="dim")
                 return False
             thread = self._thread_ts or ts
             self._thread_ts = thread
@@ -131,7 +133,9 @@ class Terminal:
     def _show(self, item: dict[str, Any]) -> bool:
         """Print one thing that happened; True when it was the end of the answer."""
         if item["type"] == "status" and item.get("status"):
-            self._print(f"  · ratchet {item['status']}", style="dim")
+            if item["status"] != self._status:
+                self._print(f"  · ratchet {item['status']}", style="dim")
+            self._status = item["status"]
         if item["type"] != "message" or item.get("user") != self._workspace.bot_user_id:
             return False
         text = self._named(_text(item))

@@ -59,7 +59,11 @@ class StoredMessage:
 
 @dataclass(frozen=True)
 class AlertCount:
-    """How often an alert fired and resolved in a window; permalinks newest first, at most 3."""
+    """How often an alert fired and resolved in a window.
+
+    ``last_at`` is when it fired last (where it did not fire: when it resolved); ``permalinks`` lead to its newest
+    firings, at most 3.
+    """
 
     alert: str
     service: str | None
@@ -219,7 +223,9 @@ async def count_alerts(conn: Connection, viewer: Viewer, where: MessageFilter, *
         f"""select m.alert, mode() within group (order by m.service) as service,
                    count(*) filter (where m.alert_action = 'open_incident')::int as fired,
                    count(*) filter (where m.alert_action = 'close_incident')::int as resolved,
-                   min(m.posted_at) as first_at, max(m.posted_at) as last_at,
+                   min(m.posted_at) as first_at,
+                   coalesce(max(m.posted_at) filter (where m.alert_action = 'open_incident'),
+                            max(m.posted_at)) as last_at,
                    (array_agg(m.permalink order by m.alert_action = 'open_incident' desc, m.posted_at desc))[1:3]
                      as permalinks
             {FROM} where {VISIBLE} and {where.where()} and m.alert is not null

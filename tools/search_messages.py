@@ -15,7 +15,7 @@ from tools.windows import parse_time
 
 
 class AlertHit(TypedDict):
-    """An alert with how often it fired and resolved in the window; times are RFC 3339."""
+    """An alert with how often it fired and resolved in the window; ``last`` is its last firing, times are RFC 3339."""
 
     alert: str
     service: str | None
