@@ -1,7 +1,6 @@
 """Files of alerts and threads become the history of a workspace; what is wrong with them is said."""
 
 import json
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -160,20 +159,12 @@ def test_a_wrong_path_is_refused(workspace: Workspace, tmp_path: Path) -> None:
         load_folder(workspace, page, NOW)
 
 
-def shared_data() -> Path:
-    named = os.environ.get("RATCHET_SHARED_DATA")
-    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is no folder; set RATCHET_SHARED_DATA to one with alerts/ and threads/")
-    return folder
-
-
 def read_rows(files: Iterable[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for file in sorted(files) for line in file.read_bytes().splitlines()]
 
 
-def test_real_alerts_and_threads_are_loaded_whole_and_verbatim(workspace: Workspace) -> None:
-    folder = shared_data()
+def test_real_alerts_and_threads_are_loaded_whole_and_verbatim(workspace: Workspace, shared_data: Path) -> None:
+    folder = shared_data
     imported = load_folder(workspace, folder, NOW)
     alerts, incidents = (workspace.channel_named(name) for name in ("ops-alerts", "incidents"))
     rows = read_rows(folder.glob("alerts/*.jsonl"))
