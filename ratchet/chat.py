@@ -96,7 +96,10 @@ async def _ask(
         allowed_tools=policies.allowed_tools(LOCAL_CHANNEL, LOCAL_CHANNEL),
     )
     answer = await runner.answer(asked, reply, reply)
-    console.print(Markdown(answer, hyperlinks=False) if console.is_terminal else answer, markup=False)
+    if console.is_terminal:
+        console.print(Markdown(answer, hyperlinks=False), soft_wrap=False)
+    else:
+        console.print(answer, markup=False)
 
 
 async def _team(database: Database) -> str:

@@ -141,7 +141,7 @@ class Terminal:
         text = self._named(_text(item))
         self._print("ratchet:", style="bold green")
         if self._console.is_terminal:
-            self._console.print(Markdown(text, hyperlinks=False))
+            self._console.print(Markdown(text, hyperlinks=False), soft_wrap=False)
         else:
             self._print(text)
         part = PART.search(text)
