@@ -51,7 +51,6 @@ class History:
 
     messages: tuple[AnyMessage, ...]
     seen_upto_ts: str
-    is_new: bool
 
 
 async def load_history(
@@ -69,7 +68,7 @@ async def load_history(
     async with database.connection() as conn:
         conversation = await conversations.get(conn, lease.thread_key)
         if conversation is None:
-            return History((), "0", is_new=True)
+            return History((), "0")
         rows = await conversations.list_messages(conn, lease.thread_key, after_seq=conversation.summarised_upto)
     turns = _by_turn(rows)
     summary = conversation.summary
@@ -80,7 +79,7 @@ async def load_history(
             summary, turns = await _fold(database, lease, conversation, turns, budget, keep_turns, summarise)
     head: list[AnyMessage] = [HumanMessage(SUMMARY_HEAD + summary)] if summary else []
     messages = [*head, *(message for turn in turns for message in turn.messages)]
-    return History(tuple(messages), conversation.seen_upto_ts, is_new=False)
+    return History(tuple(messages), conversation.seen_upto_ts)
 
 
 def _by_turn(rows: Sequence[ConversationMessage]) -> list[StoredTurn]:

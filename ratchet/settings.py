@@ -367,11 +367,6 @@ def _paths() -> list[str]:
     return [*(".".join(path) for path, _, _ in walk(Settings())), *Settings.model_fields]
 
 
-def default_of(info: FieldInfo) -> Any:
-    """A setting's default value."""
-    return info.get_default(call_default_factory=True, validated_data={})
-
-
 def describe(current: Settings) -> Iterator[str]:
     """One line a setting: variable, value now, default where it differs, purpose. Secrets are masked."""
     defaults = {path: value for path, _, value in walk(Settings())}
