@@ -24,6 +24,7 @@ RUN python -m venv --without-pip /opt/ratchet \
 
 COPY README.md LICENSE ./
 COPY agent agent
+COPY evals evals
 COPY prompts prompts
 COPY ratchet ratchet
 COPY sandbox sandbox

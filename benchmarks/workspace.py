@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from agent.models import ModelChoice
 from ratchet.bootstrap import Services, open_services
+from ratchet.sections import DatabaseSettings, SlackSettings
 from ratchet.serve import running
-from ratchet.settings import DatabaseSettings, Settings, SlackSettings
+from ratchet.settings import Settings
 from sandbox.client import SandboxClient
 
 PEOPLE = tuple(f"oncall-{letter}" for letter in "abcdefghij")

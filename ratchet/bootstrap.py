@@ -27,7 +27,8 @@ from agent.runner import Limits, Runner
 from ratchet.answering import Answering
 from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.policies import Policies, Rule
-from ratchet.settings import Policy, Settings, SettingsError
+from ratchet.sections import Policy
+from ratchet.settings import Settings, SettingsError
 from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory

@@ -18,8 +18,9 @@ from ratchet.bootstrap import Services, choose_model, open_services, prepare_mod
 from ratchet.demo_terminal import Terminal
 from ratchet.jobs import onboarding
 from ratchet.progress import pull_progress
+from ratchet.sections import DatabaseSettings
 from ratchet.serve import running
-from ratchet.settings import DatabaseSettings, Settings, SettingsError
+from ratchet.settings import Settings, SettingsError
 from sandbox.client import SandboxClient
 from sandbox.demo_data import load_demo
 from sandbox.importer import load_folder

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from langchain.tools import ToolRuntime
@@ -14,6 +15,32 @@ from storage import channels
 from storage.access import Viewer
 from storage.channels import Channel
 from storage.db import Database
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one space. Vectors of different spaces are never compared."""
+
+    @property
+    def space(self) -> str:
+        """The space's name: model and dimensions, such as ``all-MiniLM-L6-v2/384``."""
+
+    @property
+    def dimensions(self) -> int:
+        """The length of each vector."""
+
+    async def embed_texts(self, texts: Sequence[str]) -> list[list[float]]:
+        """The vectors of texts to be found, in their order, each of length 1.
+
+        Raises:
+            EmbeddingError: the model cannot be reached or refuses.
+        """
+
+    async def embed_query(self, query: str) -> list[float]:
+        """The vector of what is looked for; some models prepare it differently."""
+
+
+class EmbeddingError(Exception):
+    """No vectors could be had; the message says why, in one line."""
 
 
 @dataclass(frozen=True)

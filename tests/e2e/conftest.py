@@ -8,8 +8,9 @@ from pydantic import SecretStr
 
 from agent.models import ModelChoice
 from ratchet.bootstrap import open_services
+from ratchet.sections import AgentSettings, DatabaseSettings, JobSettings, SlackSettings
 from ratchet.serve import running
-from ratchet.settings import AgentSettings, DatabaseSettings, JobSettings, Settings, SlackSettings
+from ratchet.settings import Settings
 from sandbox.client import SandboxClient
 from sandbox.server import SandboxConfig, open_sandbox
 from sandbox.workspace import Workspace

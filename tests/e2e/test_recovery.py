@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ratchet.settings import JobSettings
+from ratchet.sections import JobSettings
 
 RULES = [{"match": ".*", "steps": [{"text": "About {human}"}]}]
 

@@ -1,0 +1,161 @@
+"""The settings by topic; ``ratchet.settings`` reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+def env(*names: str) -> dict[str, Any]:
+    """Other names under which the environment may hold a setting."""
+    return {"env": list(names)}
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatabaseSettings(Section):
+    """Where Postgres is. Without url and host an embedded server starts in the data folder."""
+
+    url: SecretStr | None = Field(None, description="connection URL", json_schema_extra=env("DATABASE_URL"))
+    host: str | None = Field(None, description="server, when no url is given")
+    port: int = Field(5432, ge=1, le=65535, description="port of that server")
+    user: str = Field("ratchet", description="role on that server")
+    password: SecretStr | None = Field(
+        None, alias="pass", description="its password", json_schema_extra=env("RATCHET_DATABASE_PASS")
+    )
+    name: str = Field("ratchet", description="database name, also of the embedded server")
+    disable_tls: bool = Field(False, description="connect to that server without TLS")
+    pool_size: int = Field(20, ge=4, le=200, description="most connections a process opens")
+
+
+class SlackSettings(Section):
+    """The Slack app. Socket Mode needs the app token, HTTP the signing secret."""
+
+    bot_token: SecretStr | None = Field(None, description="xoxb-…", json_schema_extra=env("SLACK_BOT_TOKEN"))
+    app_token: SecretStr | None = Field(None, description="xapp-…", json_schema_extra=env("SLACK_APP_TOKEN"))
+    signing_secret: SecretStr | None = Field(
+        None, description="verifies HTTP requests", json_schema_extra=env("SLACK_SIGNING_SECRET")
+    )
+    api_url: str = Field(
+        "https://slack.com/api/", description="Web API to talk to", json_schema_extra=env("SLACK_API_URL")
+    )
+    connections: int = Field(2, ge=1, le=10, description="Socket Mode connections of this process")
+    dev_channel: str | None = Field(
+        None,
+        description="in dev mode every post goes to this channel id",
+        json_schema_extra=env("SLACK_DEV_CHANNEL"),
+    )
+
+    @field_validator("bot_token")
+    @classmethod
+    def _bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith("xoxb-"):
+            raise ValueError("a bot token begins with xoxb-")
+        return value
+
+    @field_validator("app_token")
+    @classmethod
+    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("an app-level token begins with xapp-")
+        return value
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value if value.endswith("/") else value + "/"
+
+
+class OpenAISettings(Section):
+    """Any OpenAI-compatible server."""
+
+    url: str | None = Field(
+        None, description="base URL ending in /v1; default OpenAI's", json_schema_extra=env("OPENAI_BASE_URL")
+    )
+    api_key: SecretStr | None = Field(None, description="its key", json_schema_extra=env("OPENAI_API_KEY"))
+    model: str = Field("gpt-4.1-mini", description="chat model")
+    embedding_model: str = Field("text-embedding-3-small", description="embedding model")
+
+
+class OllamaSettings(Section):
+    """A local Ollama server."""
+
+    host: str = Field(
+        "http://127.0.0.1:11434", description="where Ollama listens", json_schema_extra=env("OLLAMA_HOST")
+    )
+    model: str = Field("qwen2.5:7b", description="chat model, pulled when missing")
+    embedding_model: str = Field("nomic-embed-text", description="embedding model, pulled when missing")
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return value if "://" in value else f"http://{value}"
+
+
+class ModelPrice(Section):
+    """US dollars for a million tokens."""
+
+    input: float = Field(0.0, ge=0)
+    output: float = Field(0.0, ge=0)
+
+
+class ModelSettings(Section):
+    """Which model answers."""
+
+    provider: Literal["auto", "openai", "ollama"] = Field(
+        "auto", description="auto: OpenAI when a key or URL is set, else a reachable Ollama"
+    )
+    timeout_seconds: float = Field(120.0, gt=0, description="for one model call")
+    tries: int = Field(4, ge=1, le=10, description="attempts at one model call (429, 5xx, lost connections)")
+    prices: dict[str, ModelPrice] = Field(default_factory=dict, description="by model name, for the cost report")
+
+
+class AgentSettings(Section):
+    """Limits of one turn, and how much of a thread the model sees."""
+
+    model_calls: int = Field(25, ge=1, description="model calls in a turn")
+    tool_calls: int = Field(40, ge=1, description="tool calls in a turn")
+    turn_seconds: float = Field(600.0, gt=0, description="duration of a turn")
+    tool_seconds: float = Field(60.0, gt=0, description="duration of one tool call")
+    tool_result_bytes: int = Field(65536, ge=1024, description="most of a tool's result that the model is shown")
+    history_tokens: int = Field(16000, ge=500, description="budget of the thread's history (approximate tokens)")
+    keep_turns: int = Field(3, ge=1, description="last turns that compaction leaves whole")
+    checkpoint_days: int = Field(7, ge=1, description="how long finished turns' checkpoints are kept")
+
+
+class JobSettings(Section):
+    """The queue's workers."""
+
+    concurrency: int = Field(32, ge=1, le=500, description="jobs that one process runs at once")
+    heartbeat_seconds: float = Field(3.0, gt=0, description="how often a worker says that it lives")
+    stalled_seconds: float = Field(12.0, gt=0, description="silence after which its jobs are given to others")
+    attempts: int = Field(5, ge=1, description="runs of a failing turn before it is given up")
+    drain_seconds: float = Field(25.0, gt=0, description="what SIGTERM leaves to running jobs")
+
+
+class Policy(Section):
+    """Which tools may be used. ``@read`` stands for all built-in tools that only read."""
+
+    tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
+    allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
+
+
+class PolicySettings(Section):
+    """The default policy, and what channels (by name or id) have instead."""
+
+    default: Policy = Field(default_factory=Policy)
+    channels: dict[str, Policy] = Field(default_factory=dict, description="policies by channel name or id")
+
+
+class ClassifierSettings(Section):
+    """An external program that classifies alerts."""
+
+    incident_classification_binary: Path | None = Field(None, description="program; not used by this version yet")
