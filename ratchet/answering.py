@@ -11,6 +11,7 @@ from agent.context import Requester
 from agent.runner import Question, Runner
 from ratchet.policies import Policies
 from slack_app.backfill import Backfill
+from slack_app.catch_up import YOUNG_SECONDS, CatchUp
 from slack_app.directory import Directory
 from slack_app.identity import Identity
 from slack_app.inbox import Enqueue, answer_job
@@ -56,6 +57,7 @@ class Answering:
         outbox: Outbox,
         directory: Directory,
         backfill: Backfill,
+        catch_up: CatchUp,
         policies: Policies,
         enqueue: Enqueue,
         attempts: int,
@@ -68,6 +70,7 @@ class Answering:
         self._outbox = outbox
         self._directory = directory
         self._backfill = backfill
+        self._catch_up = catch_up
         self._policies = policies
         self._enqueue = enqueue
         self._attempts = attempts
@@ -83,6 +86,10 @@ class Answering:
             PostUnsettled: Slack did not take the answer yet.
             Exception: anything unforeseen, to be tried again.
         """
+        async with self._database.connection() as conn:
+            young = await turns.get_young(conn, turn_id, seconds=YOUNG_SECONDS)
+        if young:
+            await self._catch_up.before(young)
         gave_up: str | None = None
         while True:
             due = await self._next(turn_id)

@@ -31,6 +31,7 @@ from ratchet.sections import Policy
 from ratchet.settings import Settings, SettingsError
 from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
+from slack_app.catch_up import CatchUp
 from slack_app.directory import Directory
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
@@ -222,6 +223,7 @@ async def open_services(
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
         secret = settings.slack.signing_secret
+        hasty = build_client(token, settings.slack.api_url, session, patient=False)
         app = build_app(client, secret.get_secret_value() if secret else None, inbox)
         yield Services(
             settings=settings,
@@ -236,11 +238,12 @@ async def open_services(
                 database,
                 runner=runner,
                 client=client,
-                status_client=build_client(token, settings.slack.api_url, session, patient=False),
+                status_client=hasty,
                 identity=identity,
                 outbox=outbox,
                 directory=directory,
                 backfill=backfill,
+                catch_up=CatchUp(hasty, inbox),
                 policies=policies,
                 enqueue=enqueue,
                 attempts=settings.jobs.attempts,

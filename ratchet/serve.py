@@ -22,6 +22,7 @@ from ratchet.web.app import create_app
 from slack_app.sockets import Sockets, open_sockets
 
 log = structlog.get_logger()
+HANDOVER_SECONDS = 2.0  # for giving jobs back, once the time to finish them is over
 PARTS = frozenset({"slack", "worker", "web"})
 
 
@@ -56,7 +57,7 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
                     stop=stop,
                 )
             )
-            stack.push_async_callback(_finish, workers, stop)
+            stack.push_async_callback(_finish, workers, stop, seconds=settings.jobs.drain_seconds)
         sockets: Sockets | None = None
         if "slack" in parts:
             token, secret = settings.slack.app_token, settings.slack.signing_secret
@@ -99,8 +100,15 @@ async def serve(services: Services, parts: frozenset[str] = PARTS) -> None:
         log.info("stopping", drain_seconds=services.settings.jobs.drain_seconds)
 
 
-async def _finish(workers: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def _finish(workers: asyncio.Task[None], stop: asyncio.Event, *, seconds: float) -> None:
+    """Let the workers end; where the database is away they would wait for it far longer than they may."""
     stop.set()
+    await asyncio.wait([workers], timeout=seconds + HANDOVER_SECONDS)
+    if not workers.done():
+        log.error("the workers did not end in time; what they had will be given to others")
+        workers.cancel()
+        await asyncio.wait([workers], timeout=HANDOVER_SECONDS)
+        return
     await workers
 
 

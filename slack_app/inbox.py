@@ -96,6 +96,15 @@ class Inbox:
             return
         await self._group.add(Delivery(envelope, body))
 
+    async def take_in(self, told: list[IncomingMessage]) -> None:
+        """Store messages that Slack named when it was asked, with all that follows from them, as if delivered."""
+        if not told:
+            return
+        async with self._database.connection() as conn, conn.transaction():
+            jobs = await self._messages(conn, told)
+            if jobs:
+                await self._enqueue(conn, jobs)
+
     async def _write(self, deliveries: list[Delivery]) -> None:
         """Store a group; the order within it does not matter, as Slack's deliveries have none."""
         async with self._database.connection() as conn, conn.transaction():

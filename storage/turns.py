@@ -95,6 +95,17 @@ async def get(conn: Connection, turn_id: UUID) -> Turn | None:
     return await db.fetch_one(conn, Turn, f"select {COLUMNS} from turns where turn_id = %s", (turn_id,))
 
 
+async def get_young(conn: Connection, turn_id: UUID, *, seconds: float) -> Turn | None:
+    """A turn by id, if it was accepted less than so many seconds ago and never begun."""
+    return await db.fetch_one(
+        conn,
+        Turn,
+        f"""select {COLUMNS} from turns
+            where turn_id = %s and status = 'queued' and created_at > now() - make_interval(secs => %s)""",
+        (turn_id, seconds),
+    )
+
+
 UNSETTLED = """(t.status in ('queued', 'running') or exists (
     select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))"""
 

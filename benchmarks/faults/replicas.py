@@ -68,7 +68,10 @@ async def copies(arena: Arena, messages: int) -> Result:
     await _answered(arena, threads)
     result.seconds = time.monotonic() - began
     await _judge(arena, result, questions, threads)
-    asked = [call for call in arena.sandbox.slack.ledger.deliveries if call.event_type == "app_mention"]
+    # First attempts only: a copy that was acked late, on a busy machine, is delivered once more.
+    asked = [
+        call for call in arena.sandbox.slack.ledger.deliveries if call.event_type == "app_mention" and call.attempt == 0
+    ]
     result.require(len(asked) == COPIES * messages, f"{len(asked)} deliveries of {messages} mentions")
     return result
 

@@ -1,8 +1,12 @@
 """What goes wrong behind a turn must not leave its thread stuck, nor its people without a word."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ratchet.sections import JobSettings
 
@@ -60,3 +64,18 @@ async def test_a_turn_that_cannot_even_be_prepared_is_given_up_and_the_thread_go
         await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> two", user="oncall-a", thread_ts=thread)
         answers = await world.answers("ops", thread, count=2)
     assert answers[0] == notice and answers[1].endswith("two")
+
+
+async def test_stopping_takes_no_longer_than_allowed_when_the_database_is_away(world, postgres):
+    jobs = JobSettings(heartbeat_seconds=0.5, stalled_seconds=2, drain_seconds=0.5)
+    settings = world.settings().model_copy(update={"jobs": jobs})
+    name = conninfo_to_dict(world.url)["dbname"]
+    admin = make_conninfo(postgres, dbname="postgres")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(world.ratchet("worker", settings=settings))
+        async with await psycopg.AsyncConnection.connect(admin, autocommit=True) as conn:
+            await conn.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name)))
+            await conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+        await asyncio.sleep(1)  # the workers find out, and wait for a connection
+        async with asyncio.timeout(20):  # the pool itself has them wait for 30
+            await stack.aclose()

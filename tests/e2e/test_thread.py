@@ -128,3 +128,30 @@ async def rows(services, table):
     async with services.database.connection() as conn:
         (count,) = await (await conn.execute(f"select count(*) from {table}")).fetchone()
     return count
+
+
+async def test_a_question_waits_for_one_that_is_still_on_its_way(world):
+    """Slack may hand the earlier question to another process, later, or (as here) never."""
+    bot = world.sandbox.bot_user_id
+    await world.client.script([{"match": ".*", "steps": [{"text": "about {human}"}]}])
+    async with world.ratchet():
+        thread = await world.client.say("ops", f"<@{bot}> number 0", user="oncall-a")
+        await world.answers("ops", thread)
+        await world.client.delivery(paused=True)
+        await world.client.say("ops", f"<@{bot}> number 1", user="oncall-a", thread_ts=thread)
+        world.sandbox.slack.dispatcher.close()  # drops what waits to be delivered
+        await world.client.say("ops", f"<@{bot}> number 2", user="oncall-b", thread_ts=thread)
+        await world.client.delivery(paused=False)
+        answers = await world.answers("ops", thread, count=3)
+    assert [answer.split("number ")[-1] for answer in answers] == ["0", "1", "2"]
+
+
+async def test_a_question_is_answered_where_slack_does_not_say_what_came_before(world):
+    await world.client.script([{"match": ".*", "steps": [{"text": "about {human}"}]}])
+    async with world.ratchet():
+        bot = world.sandbox.bot_user_id
+        thread = await world.client.say("ops", f"<@{bot}> number 0", user="oncall-a")
+        await world.answers("ops", thread)
+        await world.client.fault("conversations.replies", "ratelimited", times=5)
+        await world.client.say("ops", f"<@{bot}> number 1", user="oncall-a", thread_ts=thread)
+        assert len(await world.answers("ops", thread, count=2)) == 2
