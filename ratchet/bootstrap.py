@@ -29,6 +29,7 @@ from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.policies import Policies, Rule
 from ratchet.sections import Policy
 from ratchet.settings import Settings, SettingsError
+from ratchet.steps import Poster, Step, Steps
 from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.catch_up import CatchUp
@@ -73,6 +74,7 @@ class Services:
     enqueue: Enqueuer
     slack: SlackServices
     answering: Answering
+    steps: Steps
 
     def job_context(self) -> dict[str, Any]:
         """What the queue's tasks are given."""
@@ -83,6 +85,7 @@ class Services:
             "database": self.database,
             "directory": self.slack.directory,
             "enqueue": self.enqueue,
+            "steps": self.steps,
             "checkpoint_days": self.settings.agent.checkpoint_days,
         }
 
@@ -189,10 +192,15 @@ def build_policies(settings: Settings, runner: Runner) -> Policies:
     """
 
     def rule(policy: Policy) -> Rule:
-        return Rule(tuple(policy.tools), policy.allow_guests)
+        return Rule(tuple(policy.tools), policy.allow_guests, tuple(policy.auto))
 
     channels = {name: rule(policy) for name, policy in settings.policies.channels.items()}
     return Policies(rule(settings.policies.default), channels, runner.catalogue)
+
+
+def build_steps(settings: Settings, *, runner: Runner, policies: Policies, poster: Poster) -> list[Step]:
+    """What Ratchet does by itself with new messages, in this order (behaviour A8)."""
+    return []
 
 
 @asynccontextmanager
@@ -217,11 +225,14 @@ async def open_services(
         client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
         enqueue = Enqueuer(queue)
-        inbox = Inbox(database, identity, enqueue)
         directory = Directory(client, database, identity)
         backfill = Backfill(client, database, identity, directory)
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
+        steps = Steps(
+            database, build_steps(settings, runner=runner, policies=policies, poster=Poster(database, outbox))
+        )
+        inbox = Inbox(database, identity, enqueue, wants_steps=steps.may_want)
         secret = settings.slack.signing_secret
         hasty = build_client(token, settings.slack.api_url, session, patient=False)
         app = build_app(client, secret.get_secret_value() if secret else None, inbox)
@@ -233,6 +244,7 @@ async def open_services(
             policies=policies,
             model=choice,
             enqueue=enqueue,
+            steps=steps,
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill),
             answering=Answering(
                 database,

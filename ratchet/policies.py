@@ -18,6 +18,7 @@ class Rule:
 
     tools: Sequence[str]
     allow_guests: bool = False
+    auto: Sequence[str] = ()
 
 
 class Policies:
@@ -38,6 +39,14 @@ class Policies:
     def allows_guests(self, channel_id: str, channel_name: str) -> bool:
         """Whether guests and people of other workspaces may use tools there."""
         return self._rule(channel_id, channel_name).allow_guests
+
+    def does_unasked(self, feature: str, channel_id: str, channel_name: str) -> bool:
+        """Whether Ratchet does something there by itself, such as ``runbook``."""
+        return feature in self._rule(channel_id, channel_name).auto
+
+    def does_unasked_somewhere(self, feature: str) -> bool:
+        """Whether there is any channel where Ratchet does this by itself."""
+        return any(feature in rule.auto for rule in (self._default, *self._rules.values()))
 
     def _rule(self, channel_id: str, channel_name: str) -> Rule:
         return self._rules.get(channel_id) or self._rules.get(channel_name) or self._default

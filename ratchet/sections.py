@@ -141,10 +141,14 @@ class JobSettings(Section):
     drain_seconds: float = Field(25.0, gt=0, description="what SIGTERM leaves to running jobs")
 
 
+Auto = Literal["runbook", "recent_activity", "report"]
+
+
 class Policy(Section):
     """Which tools may be used. ``@read`` stands for all built-in tools that only read."""
 
     tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
+    auto: list[Auto] = Field(default_factory=list, description="what Ratchet does there unasked")
     allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
 
 

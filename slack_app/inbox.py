@@ -7,7 +7,7 @@ transaction: an ack then costs a fraction of one, and a burst does not pile up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
@@ -30,6 +30,7 @@ from storage.batches import GroupCommit
 from storage.channels import ChannelKind, NewChannel
 from storage.db import Connection, Database
 from storage.inbox import NewEvent
+from storage.messages import NewMessage
 from storage.turns import NewTurn
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ BACKFILL_LOCK = "backfill:{channel_id}"
 class Job:
     """Work for the queue; jobs of one lock run one after the other, in their order."""
 
-    task: Literal["answer", "ask", "onboard"]
+    task: Literal["answer", "ask", "onboard", "process"]
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
 
@@ -64,6 +65,12 @@ def onboard_job(team_id: str, channel_id: str) -> Job:
     return Job("onboard", lock, {"team_id": team_id, "channel_id": channel_id})
 
 
+def process_job(message: NewMessage) -> Job:
+    """The job that does what follows by itself from a new message."""
+    key = {"team_id": message.team_id, "channel_id": message.channel_id, "ts": message.ts}
+    return Job("process", "steps:{team_id}:{channel_id}:{ts}".format(**key), key)
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One payload and what was read out of it."""
@@ -75,10 +82,18 @@ class Delivery:
 class Inbox:
     """Records what Slack delivers."""
 
-    def __init__(self, database: Database, identity: Identity, enqueue: Enqueue) -> None:
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        enqueue: Enqueue,
+        *,
+        wants_steps: Callable[[NewMessage], bool] = lambda message: False,
+    ) -> None:
         self._database = database
         self._identity = identity
         self._enqueue = enqueue
+        self._wants_steps = wants_steps
         # One group at a time: two of them could wait for each other's rows.
         self._group = GroupCommit(self._write, lanes=1)
         self._known_channels: set[tuple[str, ChannelKind | None]] = set()
@@ -131,7 +146,9 @@ class Inbox:
         jobs = await self._channels(conn, arrived)
         people = sorted({user_id for message in arrived for user_id in self._identity.people_in(message)})
         names = await channels.user_names(conn, self._identity.team_id, people) if people else {}
-        await messages.insert_all(conn, [self._identity.describe(message, names) for message in arrived])
+        described = [self._identity.describe(message, names) for message in arrived]
+        await messages.insert_all(conn, described)
+        jobs += [process_job(message) for message in described if self._wants_steps(message)]
         asked = [turn for message in arrived if (turn := self._turn(message))]
         accepted = await turns.insert_all(conn, asked) if asked else set()
         for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):

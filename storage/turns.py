@@ -14,7 +14,7 @@ from storage import db
 from storage.db import Connection
 from storage.leases import HELD, Lease, require
 
-Source = Literal["mention", "dm", "command", "chat"]
+Source = Literal["mention", "dm", "command", "chat", "step"]
 
 
 def thread_key(team_id: str, channel_id: str, thread_ts: str) -> str:
@@ -118,7 +118,7 @@ async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
     found: UUID | None = await db.fetch_value(
         conn,
         f"""select t.turn_id from turns t
-           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s and {UNSETTLED}
+           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s and t.source <> 'step' and {UNSETTLED}
            order by t.message_ts::numeric limit 1""",
         (turn.team_id, turn.channel_id, turn.thread_ts),
     )

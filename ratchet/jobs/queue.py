@@ -12,22 +12,23 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import answers, maintenance, onboarding
+from ratchet.jobs import answers, maintenance, onboarding, steps
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
 from storage.db import Connection, Database
 
 log = structlog.get_logger()
-QUEUES = {"answer": answers.QUEUE, "ask": answers.QUEUE, "onboard": onboarding.QUEUE}
-PRIORITIES = {"answer": 10, "ask": 10, "onboard": -10}
+QUEUES = {"answer": answers.QUEUE, "ask": answers.QUEUE, "onboard": onboarding.QUEUE, "process": steps.QUEUE}
+STEPS_AT_ONCE = 8
+PRIORITIES = {"answer": 10, "ask": 10, "onboard": -10, "process": 5}
 
 
 @asynccontextmanager
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    for blueprint in (answers.blueprint, onboarding.blueprint, maintenance.blueprint):
+    for blueprint in (answers.blueprint, steps.blueprint, onboarding.blueprint, maintenance.blueprint):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)
     async with queue.open_async(database):
@@ -63,7 +64,8 @@ async def run_workers(
 ) -> None:
     """Work until ``stop`` is set, then let running jobs finish for ``drain_seconds``.
 
-    Questions and background work have workers of their own, so that a backfill never takes the last place.
+    Questions, what follows by itself from messages, and background work have workers of their own, so that none of
+    them takes the last place from another.
     A worker that loses the database is started again.
     """
     common: dict[str, Any] = {
@@ -77,6 +79,7 @@ async def run_workers(
     }
     async with asyncio.TaskGroup() as group:
         group.create_task(_work(queue, stop, queues=[answers.QUEUE], concurrency=concurrency, **common))
+        group.create_task(_work(queue, stop, queues=[steps.QUEUE], concurrency=STEPS_AT_ONCE, **common))
         group.create_task(_work(queue, stop, queues=[onboarding.QUEUE, maintenance.QUEUE], concurrency=2, **common))
         group.create_task(_sweep(context["database"], stop, stalled_seconds=stalled_seconds))
 
