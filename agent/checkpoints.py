@@ -5,12 +5,17 @@ one saver object serialises a process. Here each call takes a connection of its 
 checkpoint in one statement, and carries the thread's lease: the statement writes nothing when the lease is
 outdated, and the run ends with ``LeaseLost``.
 
+What a step's task wrote waits a moment for the checkpoint that ends the step, and is committed with it: a step then
+costs one commit. Where other tasks of the step still run, it is committed without it. Nothing but the work of that
+moment is lost in a crash, and it is done again: a tool's effect has a ledger of its own (storage/effects.py).
+
 Lease and records (agent/records.py) travel in ``config["configurable"]``; keys that begin with two underscores stay
 out of the stored metadata.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -39,8 +45,10 @@ from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
 
+log = structlog.get_logger()
 LEASE = "__lease"
 RECORDS = "__records"
+HOLD_SECONDS = 0.02  # how long a task's writes wait for the end of their step
 Row = dict[str, Any]
 PUT_KEY = ("thread_id", "ns", "checkpoint_id")
 WRITE_KEY = (*PUT_KEY, "task_id", "idx")
@@ -117,6 +125,15 @@ class Write:
     held: bool = False
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """What the tasks of a thread's step have written, and the timer that will not wait longer."""
+
+    configurable: dict[str, Any]
+    timer: asyncio.Task[None]
+    rows: list[Row] = field(default_factory=list)
+
+
 class FencedSaver(AsyncPostgresSaver):
     """Checkpoints of turns, written only under a valid lease. Run ``migrate`` first."""
 
@@ -125,6 +142,7 @@ class FencedSaver(AsyncPostgresSaver):
         super().__init__(database)
         self._database = database
         self._group = GroupCommit(self._write)
+        self._waiting: dict[str, _Waiting] = {}
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -168,7 +186,10 @@ class FencedSaver(AsyncPostgresSaver):
             "checkpoint": {**checkpoint, "channel_values": inline},
             "metadata": get_serializable_checkpoint_metadata(config, metadata),
         }
-        await self._add(configurable, Write(configurable[LEASE], blobs=rows, puts=[put]))
+        write = Write(configurable[LEASE], blobs=rows, puts=[put])
+        if waiting := self._take(configurable["thread_id"]):
+            write.writes = waiting.rows
+        await self._add(configurable, write)
         return {
             "configurable": {
                 "thread_id": configurable["thread_id"],
@@ -180,14 +201,11 @@ class FencedSaver(AsyncPostgresSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Write what one task produced.
-
-        Raises:
-            LeaseLost: another worker took the thread.
-        """
+        """Keep what one task produced, to be written with the step's checkpoint or a moment from now."""
         if not writes:
             return
         configurable = config["configurable"]
+        thread_id = configurable["thread_id"]
         rows = [
             {
                 "thread_id": configurable["thread_id"],
@@ -201,7 +219,33 @@ class FencedSaver(AsyncPostgresSaver):
             }
             for index, (channel, value) in enumerate(writes)
         ]
-        await self._add(configurable, Write(configurable[LEASE], writes=rows))
+        if thread_id not in self._waiting:
+            timer = asyncio.create_task(self._flush_later(thread_id))
+            self._waiting[thread_id] = _Waiting(configurable, timer)
+        self._waiting[thread_id].rows += rows
+
+    async def flush(self, thread_id: str) -> None:
+        """Write what still waits: the end of a run that was interrupted or failed in the middle of a step.
+
+        Raises:
+            LeaseLost: another worker took the thread.
+        """
+        if waiting := self._take(thread_id):
+            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=waiting.rows))
+
+    async def _flush_later(self, thread_id: str) -> None:
+        await asyncio.sleep(HOLD_SECONDS)
+        waiting = self._waiting.pop(thread_id)
+        try:
+            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=waiting.rows))
+        except Exception as error:  # the step's own end meets the same trouble, and there it counts
+            log.warning("a task's writes were not stored early", thread_id=thread_id, error=str(error))
+
+    def _take(self, thread_id: str) -> _Waiting | None:
+        waiting = self._waiting.pop(thread_id, None)
+        if waiting:
+            waiting.timer.cancel()
+        return waiting
 
     def _dump(self, value: Any) -> Row:
         kind, blob = self.serde.dumps_typed(value)

@@ -84,6 +84,7 @@ class Runner:
         self._caller = caller
         self._limits = limits
         self._redactor = redactor
+        self._saver = FencedSaver(database)
         self.catalogue = catalogue
         self.graph = build_graph(
             model,
@@ -97,7 +98,7 @@ class Runner:
                 tool_seconds=limits.tool_seconds,
                 result_bytes=limits.result_bytes,
             ),
-            checkpointer=FencedSaver(database),
+            checkpointer=self._saver,
         )
 
     @property
@@ -157,7 +158,10 @@ class Runner:
                 f"I gave up after {self._limits.turn_seconds / 60:.0f} minutes without an answer. Please ask again."
             ) from error
         finally:
-            await context.records.flush(self._database)
+            try:
+                await self._saver.flush(config["configurable"]["thread_id"])
+            finally:
+                await context.records.flush(self._database)
         return complete(state["messages"])
 
     async def _history(self, question: Question, context: TurnContext) -> History:

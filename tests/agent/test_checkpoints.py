@@ -1,0 +1,93 @@
+"""What a step's tasks wrote is committed with the step's checkpoint, or alone when the step takes longer."""
+
+import asyncio
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+
+from agent import checkpoints
+from storage.leases import LeaseLost
+from tests.agent.conftest import Quiet, this_turn
+
+
+async def rows(database, statement):
+    async with database.connection() as conn:
+        return await (await conn.execute(statement)).fetchall()
+
+
+def both(messages):
+    calls = [{"name": name, "args": {}, "id": name, "type": "tool_call"} for name in ("quick", "slow")]
+    return AIMessage("done") if this_turn(messages) else AIMessage("", tool_calls=calls)
+
+
+async def test_a_step_of_one_task_takes_one_commit(arrange, database):
+    runner, _, question = arrange(lambda _: AIMessage("done"))
+    asked, reply = await question("go"), Quiet()
+    await runner.answer(asked, reply, reply)
+    writes = await rows(database, "select distinct xmin::text from checkpoint_writes")
+    puts = await rows(database, "select xmin::text from checkpoints")
+    assert writes and set(writes) <= set(puts)
+
+
+async def test_what_one_tool_found_is_stored_while_another_still_works(arrange, database):
+    found = []
+
+    @tool(extras={"effect": "read"})
+    async def quick() -> str:
+        """Return at once."""
+        return "quick result"
+
+    @tool(extras={"effect": "read"})
+    async def slow() -> str:
+        """Wait until the other tool's result is stored."""
+        async with asyncio.timeout(10):
+            while not found:
+                await asyncio.sleep(0.01)
+                found.extend(await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'"))
+        return "slow result"
+
+    runner, _, question = arrange(both, extra=(quick, slow))
+    asked, reply = await question("go"), Quiet()
+    assert await runner.answer(asked, reply, reply) == "done"
+    assert found
+
+
+async def test_what_was_done_before_an_interruption_is_stored(arrange, database, monkeypatch):
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 3600)
+
+    @tool(extras={"effect": "read"})
+    async def quick() -> str:
+        """Return at once."""
+        return "quick result"
+
+    @tool(extras={"effect": "read"})
+    async def slow() -> str:
+        """Be cut off, once the other one is through."""
+        await asyncio.sleep(0.3)
+        raise asyncio.CancelledError
+
+    runner, _, question = arrange(both, extra=(quick, slow))
+    asked, reply = await question("go"), Quiet()
+    with pytest.raises(BaseException):  # noqa: B017 - how the graph reports it is its own affair
+        await runner.answer(asked, reply, reply)
+    assert await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")
+
+
+async def test_nothing_is_stored_under_a_lost_lease(arrange, database):
+    @tool(extras={"effect": "read"})
+    async def quick() -> str:
+        """Lose the thread."""
+        async with database.connection() as conn:
+            await conn.execute("update thread_leases set epoch = epoch + 1")
+        return "quick result"
+
+    def answer(messages):
+        call = {"name": "quick", "args": {}, "id": "quick", "type": "tool_call"}
+        return AIMessage("done") if this_turn(messages) else AIMessage("", tool_calls=[call])
+
+    runner, _, question = arrange(answer, extra=(quick,))
+    asked, reply = await question("go"), Quiet()
+    with pytest.raises(LeaseLost):
+        await runner.answer(asked, reply, reply)
+    assert not await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")
