@@ -75,7 +75,11 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         """Run one call, or say why not."""
         context = cast("TurnContext", request.runtime.context)
         call = request.tool_call
-        context.reply.tool_started(str(call["id"]), call["name"], call["args"])
+        shown = {
+            name: value if isinstance(value, int | float | None) else self._redactor.clean(str(value))
+            for name, value in call["args"].items()
+        }
+        context.reply.tool_started(str(call["id"]), call["name"], shown)
         action, content, ok = "tool_run", "", False
         try:
             entry = self._admit(request, context)

@@ -50,12 +50,14 @@ class Quiet:
 
     def __init__(self):
         self.steps: list[str] = []
+        self.shown: list[Any] = []
         self.posted: list[str] = []
 
     def started(self): ...
 
     def tool_started(self, call_id, name, args):
         self.steps.append(f"{name}…")
+        self.shown.append(args)
 
     def tool_finished(self, call_id, name, *, ok, note):
         self.steps.append(f"{name} {'ok' if ok else 'failed'}")

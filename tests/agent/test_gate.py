@@ -183,3 +183,20 @@ async def test_a_huge_result_is_cut_for_the_model(arrange):
     runner, _, question = arrange(answer, extra=(dump,), limits=Limits(result_bytes=2000))
     asked, reply = await question("dump"), Quiet()
     assert int(await runner.answer(asked, reply, reply)) < 2200
+
+
+async def test_secrets_in_arguments_are_not_shown(arrange):
+    @tool(extras={"effect": "read"})
+    async def look(url: str, limit: int, headers: list[str]) -> str:
+        """Look somewhere."""
+        return "nothing"
+
+    def answer(messages):
+        wanted = call("look", url="https://u:my-configured-secret@host/", limit=5, headers=["my-configured-secret"])
+        return AIMessage("done") if this_turn(messages) else wanted
+
+    runner, _, question = arrange(answer, extra=(look,), redactor=Redactor(["my-configured-secret"]))
+    asked, reply = await question("go"), Quiet()
+    await runner.answer(asked, reply, reply)
+    assert reply.shown[0]["limit"] == 5
+    assert "my-configured-secret" not in str(reply.shown)
