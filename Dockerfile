@@ -22,7 +22,7 @@ RUN python -m venv --without-pip /opt/ratchet \
  && uv pip sync --quiet --python /opt/ratchet/bin/python --compile-bytecode --require-hashes \
       --constraint requirements.lock runtime.txt
 
-COPY README.md LICENSE ./
+COPY README.md LICENSE NOTICE ./
 COPY agent agent
 COPY evals evals
 COPY prompts prompts

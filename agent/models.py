@@ -79,14 +79,14 @@ async def ensure_ollama_model(host: str, model: str, progress: PullProgress) -> 
     import httpx
     from ollama import AsyncClient, ResponseError
 
-    client = AsyncClient(host=host)
     try:
-        listed = await client.list()
-        wanted = model if ":" in model else f"{model}:latest"
-        if any(entry.model == wanted for entry in listed.models):
-            return
-        async for step in await client.pull(model, stream=True):
-            progress(step.status or "pulling", step.completed or 0, step.total or 0)
+        async with AsyncClient(host=host) as client:
+            listed = await client.list()
+            wanted = model if ":" in model else f"{model}:latest"
+            if any(entry.model == wanted for entry in listed.models):
+                return
+            async for step in await client.pull(model, stream=True):
+                progress(step.status or "pulling", step.completed or 0, step.total or 0)
     except ResponseError as error:
         raise ModelRefused(f"Ollama at {host} cannot provide {model}: {error.error}") from error
     except (httpx.HTTPError, httpx.InvalidURL, ConnectionError, ValueError) as error:

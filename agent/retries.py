@@ -76,15 +76,8 @@ class ModelCaller:
             ModelUnavailable: every try failed in a way that may pass.
             ModelRefused: the server refuses the request itself.
         """
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._tries),
-            wait=self._pause,
-            retry=retry_if_exception(is_transient),
-            reraise=True,
-            sleep=asyncio.sleep,
-        )
         try:
-            return await retrying(self._attempt, ask, context, module, messages)
+            return await retrying(self._tries, self._wait)(self._attempt, ask, context, module, messages)
         except Exception as error:
             reason = self._redactor.clean(describe(error))
             if is_transient(error):
@@ -97,11 +90,6 @@ class ModelCaller:
                     f"The model server refuses the request ({reason}). An operator can see why with `ratchet doctor`."
                 ) from error
             raise
-
-    def _pause(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked_for = retry_after(error) if error else None
-        return min(asked_for, LONGEST_WAIT) if asked_for is not None else self._wait(state)
 
     async def _attempt(
         self,
@@ -160,6 +148,23 @@ class ModelCaller:
                 error=problem,
             )
         )
+
+
+def retrying(tries: int, wait: Callable[[RetryCallState], float] = BACKOFF) -> AsyncRetrying:
+    """Attempts at one call: again after what may pass, after the pause that the server asks for, else ``wait``."""
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_for = retry_after(error) if error else None
+        return min(asked_for, LONGEST_WAIT) if asked_for is not None else wait(state)
+
+    return AsyncRetrying(
+        stop=stop_after_attempt(tries),
+        wait=pause,
+        retry=retry_if_exception(is_transient),
+        reraise=True,
+        sleep=asyncio.sleep,
+    )
 
 
 def status_of(error: BaseException) -> int | None:

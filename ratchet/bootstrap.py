@@ -25,6 +25,7 @@ from agent.redaction import Redactor
 from agent.retries import ModelCaller, Price
 from agent.runner import Limits, Runner
 from ratchet.answering import Answering
+from ratchet.embedders import open_embedder
 from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.policies import Policies, Rule
 from ratchet.sections import Policy
@@ -40,6 +41,7 @@ from slack_app.outbox import Outbox
 from storage.db import Database, open_database
 from storage.embedded import open_embedded
 from storage.migrate import check_schema, migrate
+from tools.context import Embedder
 from tools.registry import load_catalogue
 
 log = structlog.get_logger()
@@ -71,6 +73,7 @@ class Services:
     runner: Runner
     policies: Policies
     model: ModelChoice
+    embedder: Embedder | None
     enqueue: Enqueuer
     slack: SlackServices
     answering: Answering
@@ -224,6 +227,7 @@ async def open_services(
         token = settings.slack.bot_token.get_secret_value()
         client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
+        embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
         enqueue = Enqueuer(queue)
         directory = Directory(client, database, identity)
         backfill = Backfill(client, database, identity, directory)
@@ -243,6 +247,7 @@ async def open_services(
             runner=runner,
             policies=policies,
             model=choice,
+            embedder=embedder,
             enqueue=enqueue,
             steps=steps,
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill),

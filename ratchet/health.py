@@ -11,6 +11,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from agent.models import check_model
+from ratchet.embedders import check_embedder
 from ratchet.settings import Settings
 from slack_app.app import build_client, identify
 from slack_app.errors import reason
@@ -37,6 +38,7 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         ("Slack bot token", _bot_token),
         ("Slack delivery", _delivery),
         ("model", _model),
+        ("embeddings", check_embedder),
         ("tools", _tools),
     ):
         yield await _run(name, lambda probe=probe: probe(settings))  # type: ignore[misc]
@@ -64,7 +66,11 @@ async def check_services(services: Services, sockets: Sockets | None) -> list[Ch
         await check_model(services.model)
         return f"ok, {services.model}"
 
-    return list(await asyncio.gather(_run("database", database), _run("slack", slack), _run("model", model)))
+    async def embeddings() -> str:  # never a reason not to be ready: search then goes by words alone
+        return f"ok, {services.embedder.space}" if services.embedder else "off"
+
+    probes = {"database": database, "slack": slack, "model": model, "embeddings": embeddings}
+    return list(await asyncio.gather(*(_run(name, probe) for name, probe in probes.items())))
 
 
 async def _run(name: str, probe: Callable[[], Awaitable[str]]) -> Check:

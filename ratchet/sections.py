@@ -118,6 +118,28 @@ class ModelSettings(Section):
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="by model name, for the cost report")
 
 
+EmbeddingProvider = Literal["auto", "minilm", "openai", "ollama", "hashing"]
+
+
+class EmbeddingSettings(Section):
+    """What turns texts into vectors for search."""
+
+    providers: list[EmbeddingProvider] = Field(
+        ["auto"],
+        description="the first that works at start is used: minilm (built in), openai, ollama, hashing (no model); "
+        "auto: minilm where it is installed, else hashing; empty: search by words alone",
+    )
+    dimensions: int | None = Field(
+        None, ge=64, le=2000, description="length asked of a server's vectors, where its model can shorten them"
+    )
+    timeout_seconds: float = Field(60.0, gt=0, description="for one request to an embedding server")
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _providers(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
 class AgentSettings(Section):
     """Limits of one turn, and how much of a thread the model sees."""
 

@@ -23,6 +23,7 @@ from ratchet.sections import (
     AgentSettings,
     ClassifierSettings,
     DatabaseSettings,
+    EmbeddingSettings,
     JobSettings,
     ModelSettings,
     OllamaSettings,
@@ -57,6 +58,7 @@ class Settings(Section):
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
+    embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     agent: AgentSettings = Field(default_factory=AgentSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
     policies: PolicySettings = Field(default_factory=PolicySettings)

@@ -44,6 +44,7 @@ class ModelServer:
         latency: Seconds before every chat answer and embedding.
         chunk_delay: Seconds between the chunks of a stream, where the answer sets none itself.
         pull_delay: Seconds between the lines of a pull's progress.
+        embedding_failures: What the next requests for embeddings are refused with, one each.
         ollama_models: What is installed, with tags; pulls add to it.
     """
 
@@ -54,6 +55,7 @@ class ModelServer:
         self.latency = 0.0
         self.chunk_delay = 0.0
         self.pull_delay = 0.0
+        self.embedding_failures: list[ModelFailure] = []
         self.ollama_models: set[str] = {"qwen2.5:7b", "nomic-embed-text:latest"}
 
     def routes(self) -> list[web.RouteDef]:
@@ -88,7 +90,7 @@ class ModelServer:
         body = await _read_body(request)
         with self._record("embeddings", body) as call:
             _refuse_missing(call.model)
-            await asyncio.sleep(self.latency)
+            await self._before_embedding()
             return web.json_response(openai.render_embeddings(body))
 
     async def _openai_models(self, _request: web.Request) -> web.StreamResponse:
@@ -113,7 +115,7 @@ class ModelServer:
         body = await _read_body(request)
         with self._record("embeddings", body) as call:
             self._installed(call.model)
-            await asyncio.sleep(self.latency)
+            await self._before_embedding()
             return web.json_response(ollama.render_embeddings(body))
 
     async def _ollama_pull(self, request: web.Request) -> web.StreamResponse:
@@ -163,6 +165,11 @@ class ModelServer:
         }
         await asyncio.sleep(self.latency + reply.delay)
         return reply
+
+    async def _before_embedding(self) -> None:
+        await asyncio.sleep(self.latency)
+        if self.embedding_failures:
+            raise self.embedding_failures.pop(0)
 
     async def _stream(
         self, request: web.Request, reply: Reply, content_type: str, frames: Iterable[bytes], end: bytes = b""

@@ -66,7 +66,7 @@ async def test_serve_ends_with_one_clear_line(environment, tmp_path, mistake):
 
 async def test_doctor_finds_nothing_wrong(environment, tmp_path):
     code, out, err = await ratchet("doctor", cwd=tmp_path, **environment)
-    assert code == 0 and out.count("OK") == 5, out + err
+    assert code == 0 and out.count("OK") == 6 and "OK    embeddings: all-MiniLM-L6-v2/384" in out, out + err
 
 
 async def test_doctor_names_everything_that_is_wrong_at_once(environment, tmp_path):
@@ -75,10 +75,11 @@ async def test_doctor_names_everything_that_is_wrong_at_once(environment, tmp_pa
         "RATCHET_SLACK_BOT_TOKEN": "xoxb-wrong",
         "RATCHET_SLACK_APP_TOKEN": "xapp-wrong",
         "RATCHET_OPENAI_URL": "http://127.0.0.1:1/v1",
+        "RATCHET_EMBEDDINGS_PROVIDERS": "openai",
         "RATCHET_POLICIES__DEFAULT__TOOLS": "[no_such_tool]",
     }
     code, out, err = await ratchet("doctor", cwd=tmp_path, **{**environment, **wrong})
-    assert code == 1 and out.count("FAIL") == 5 and "hunter2" not in out + err, out + err
+    assert code == 1 and out.count("FAIL") == 6 and "hunter2" not in out + err, out + err
 
 
 async def test_serve_without_a_model_says_what_to_set(environment, tmp_path):
@@ -121,7 +122,7 @@ async def test_help_names_every_command_and_imports_little(tmp_path):
     assert code == 0
     for command in ("serve", "chat", "demo", "migrate", "doctor", "tools", "settings"):
         assert command in out
-    heavy = "import sys, ratchet.cli; print([m for m in ('langgraph', 'slack_bolt', 'psycopg', 'fastapi') if m in sys.modules])"
+    heavy = "import sys, ratchet.cli; print([m for m in ('langgraph', 'slack_bolt', 'psycopg', 'fastapi', 'numpy') if m in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", heavy, stdout=asyncio.subprocess.PIPE)
     printed, _ = await process.communicate()
     assert printed.decode().strip() == "[]"

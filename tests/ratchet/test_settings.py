@@ -79,6 +79,7 @@ def test_the_own_name_wins_over_the_common_one(load):
         ({"RATCHET_JOBS__CONCURRENCY": "many"}, "", "jobs.concurrency: Input should be a valid integer"),
         ({"RATCHET_SLACK_BOT_TOKEN": "xoxp-user"}, "", "a bot token begins with xoxb-"),
         ({"RATCHET_LOG_LEVEL": "loud"}, "", "log_level"),
+        ({"RATCHET_EMBEDDINGS_PROVIDERS": "minilm,bert"}, "", "embeddings.providers.1: Input should be 'auto'"),
         ({"RATCHET_JOBS__STALLED_SECONDS": "1"}, "", "at least twice"),
         ({"RATCHET_OPENAI_MODEL": "x"}, "openai: 3", "openai must hold keys and values"),
     ],

@@ -1,0 +1,1 @@
+"""Embedding models behind the protocol ``tools.context.Embedder``."""
