@@ -27,6 +27,7 @@ from agent.runner import Limits, Runner
 from ratchet.answering import Answering
 from ratchet.embedders import open_embedder
 from ratchet.jobs.queue import Enqueuer, open_queue
+from ratchet.outages import Outages
 from ratchet.policies import Policies, Rule
 from ratchet.sections import Policy
 from ratchet.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.catch_up import CatchUp
 from slack_app.directory import Directory
+from slack_app.files import FileReader
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
 from slack_app.outbox import Outbox
@@ -45,6 +47,7 @@ from tools.context import Embedder
 from tools.registry import load_catalogue
 
 log = structlog.get_logger()
+TOKENLESS = "no Slack bot token: set RATCHET_SLACK_BOT_TOKEN (xoxb-…)"
 BACKFILL_MESSAGES = 1000
 BACKFILL_MESSAGES_DEV = 10
 PullProgress = Callable[[str, int, int], None]
@@ -61,6 +64,7 @@ class SlackServices:
     outbox: Outbox
     directory: Directory
     backfill: Backfill
+    files: FileReader
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,19 @@ class Services:
     slack: SlackServices
     answering: Answering
     steps: Steps
+    outages: Outages
 
     def job_context(self) -> dict[str, Any]:
         """What the queue's tasks are given."""
         return {
             "answering": self.answering,
             "backfill": self.slack.backfill,
-            "backfill_limit": BACKFILL_MESSAGES_DEV if self.settings.dev_mode else BACKFILL_MESSAGES,
+            "backfill_limit": backfill_limit(self.settings),
             "database": self.database,
             "directory": self.slack.directory,
             "enqueue": self.enqueue,
             "steps": self.steps,
+            "files": self.slack.files,
             "checkpoint_days": self.settings.agent.checkpoint_days,
         }
 
@@ -206,6 +212,33 @@ def build_steps(settings: Settings, *, runner: Runner, policies: Policies, poste
     return []
 
 
+def backfill_limit(settings: Settings) -> int:
+    """How many messages of a channel's past are read."""
+    return BACKFILL_MESSAGES_DEV if settings.dev_mode else BACKFILL_MESSAGES
+
+
+def build_backfill(
+    settings: Settings, session: aiohttp.ClientSession, database: Database, identity: Identity, enqueue: Enqueuer
+) -> Backfill:
+    """The reader of the past; its client does not wait out rate limits itself.
+
+    Raises:
+        SettingsError: there is no bot token.
+    """
+    if settings.slack.bot_token is None:
+        raise SettingsError(TOKENLESS)
+    token = settings.slack.bot_token.get_secret_value()
+    client = build_client(token, settings.slack.api_url, session, patient=False)
+    return Backfill(
+        client,
+        database,
+        identity,
+        Directory(client, database, identity),
+        enqueue,
+        answer_seconds=settings.slack.answer_missed_seconds,
+    )
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, choice: ModelChoice, *, prepare: bool | None = None
@@ -217,7 +250,7 @@ async def open_services(
     """
     require_strict_msgpack()
     if settings.slack.bot_token is None:
-        raise SettingsError("no Slack bot token: set RATCHET_SLACK_BOT_TOKEN (xoxb-…)")
+        raise SettingsError(TOKENLESS)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_storage(settings, prepare=prepare))
         queue = await stack.enter_async_context(open_queue(database))
@@ -230,7 +263,8 @@ async def open_services(
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
         enqueue = Enqueuer(queue)
         directory = Directory(client, database, identity)
-        backfill = Backfill(client, database, identity, directory)
+        backfill = build_backfill(settings, session, database, identity, enqueue)
+        files = FileReader(session, database, token=token, api_url=settings.slack.api_url)
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
         steps = Steps(
@@ -250,7 +284,7 @@ async def open_services(
             embedder=embedder,
             enqueue=enqueue,
             steps=steps,
-            slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill),
+            slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill, files),
             answering=Answering(
                 database,
                 runner=runner,
@@ -265,4 +299,5 @@ async def open_services(
                 enqueue=enqueue,
                 attempts=settings.jobs.attempts,
             ),
+            outages=Outages(database, identity.team_id, enqueue),
         )

@@ -115,6 +115,24 @@ def demo(
 
 
 @app.command()
+def onboard(
+    channel: Annotated[list[str] | None, typer.Argument(help="Names or ids, such as '#ops-alerts'.")] = None,
+    messages: Annotated[
+        int | None,
+        typer.Option("--messages", "-n", min=1, help="How many of the newest; default 1000, in dev mode 10."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every channel that Ratchet is in.")] = False,
+) -> None:
+    """Read channels' past into memory, with their threads. Goes on where it was stopped."""
+    from ratchet.onboard import run_onboard
+
+    if bool(channel) == everything:
+        raise typer.BadParameter("name a channel, or give --all")
+    code = _run(run_onboard(_settings(quiet=True), channel or [], everything=everything, limit=messages))
+    raise typer.Exit(130 if code is None else code)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to the schema that this version needs."""
     from ratchet.bootstrap import open_storage

@@ -1,4 +1,4 @@
-"""A progress bar for pulling a model."""
+"""Progress bars, on standard error."""
 
 from __future__ import annotations
 
@@ -22,3 +22,33 @@ def pull_progress() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(bars[status], completed=done, total=total or None)
 
         yield show
+
+
+class ReadingBar:
+    """Shows how far the reading of channels is, one line each."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def show(self, label: str, note: str, done: int, total: int) -> None:
+        """Draw a channel's line."""
+        if label not in self._bars:
+            self._bars[label] = self._progress.add_task(label, total=None, note=note)
+        self._progress.update(self._bars[label], completed=done, total=total or None, note=note)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._progress.stop()
+
+
+@contextmanager
+def reading_progress() -> Iterator[ReadingBar]:
+    """Yield a bar that stays until the block ends."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield ReadingBar(progress)

@@ -46,6 +46,9 @@ class SlackSettings(Section):
         "https://slack.com/api/", description="Web API to talk to", json_schema_extra=env("SLACK_API_URL")
     )
     connections: int = Field(2, ge=1, le=10, description="Socket Mode connections of this process")
+    answer_missed_seconds: float = Field(
+        3600.0, ge=0, description="a question that came while Ratchet was away is answered up to this age"
+    )
     dev_channel: str | None = Field(
         None,
         description="in dev mode every post goes to this channel id",

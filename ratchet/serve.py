@@ -60,6 +60,8 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
             stack.push_async_callback(_finish, workers, stop, seconds=settings.jobs.drain_seconds)
         sockets: Sockets | None = None
         if "slack" in parts:
+            # Before the first event is recorded: what is stored until now was seen, what comes after it was missed.
+            await services.outages.mark()
             token, secret = settings.slack.app_token, settings.slack.signing_secret
             if token:
                 sockets = await stack.enter_async_context(
@@ -71,6 +73,8 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
                     "or RATCHET_SLACK_SIGNING_SECRET (HTTP, with the web part)"
                 )
             await onboarding.enqueue_sync(services.queue)
+            watch = asyncio.create_task(services.outages.watch(sockets))
+            stack.callback(watch.cancel)
         app = create_app(services, sockets=sockets)
         if "web" in parts:
             await stack.enter_async_context(_serving(app, settings.http_addr))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import is_refusal
+from slack_app.events import parse_user
 from slack_app.identity import Identity
 from storage import channels
 from storage.channels import ChannelKind, User
@@ -20,6 +22,7 @@ from storage.db import Database
 log = structlog.get_logger()
 MEMBERSHIP_SECONDS = 25.0  # below the 60 s for which storage/access.py trusts a row
 USER_SECONDS = 3600
+FEW = 5
 UNREACHABLE = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -31,6 +34,7 @@ class Directory:
         self._database = database
         self._identity = identity
         self._refreshed: dict[str, float] = {}
+        self._asked_for: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -76,7 +80,7 @@ class Directory:
             if not (isinstance(error, SlackApiError) and is_refusal(error)):
                 raise
             return User(team_id, user_id, user_id, is_bot=False, is_guest=False, is_stranger=True)
-        user = self._describe(response["user"])
+        user = parse_user(self.team_id, response["user"])
         async with self._database.connection() as conn:
             await channels.upsert_users(conn, [user])
         return user
@@ -85,11 +89,29 @@ class Directory:
         """Store everybody of the workspace; returns how many."""
         count = 0
         async for page in await self._client.users_list(limit=200):
-            members = [self._describe(member) for member in page["members"]]
+            members = [parse_user(self.team_id, member) for member in page["members"]]
             async with self._database.connection() as conn:
                 await channels.upsert_users(conn, members)
             count += len(members)
         return count
+
+    async def learn(self, user_ids: Collection[str]) -> None:
+        """Ask Slack who somebody is: few one by one, more by the list of everybody. Each is asked for once an hour.
+
+        What Slack does not tell now stays unknown: names can wait.
+        """
+        now = time.monotonic()
+        unknown = {user_id for user_id in user_ids if self._asked_for.get(user_id, 0) < now}
+        self._asked_for.update(dict.fromkeys(unknown, now + USER_SECONDS))
+        try:
+            if len(unknown) > FEW:
+                await self.load_users()
+                async with self._database.connection() as conn:
+                    unknown -= (await channels.user_names(conn, self.team_id, sorted(unknown))).keys()
+            for user_id in sorted(unknown)[:FEW]:  # people of other workspaces are not in that list
+                await self.user(self.team_id, user_id)
+        except UNREACHABLE as error:
+            log.warning("names not looked up", people=len(unknown), error=str(error))
 
     async def load_channel(self, channel_id: str) -> None:
         """Store what Slack says of a channel."""
@@ -125,18 +147,6 @@ class Directory:
                 user_id=channel.get("user"),
                 topic=str((channel.get("topic") or {}).get("value") or ""),
             )
-
-    def _describe(self, member: dict[str, Any]) -> User:
-        profile = member.get("profile") or {}
-        return User(
-            team_id=self._identity.team_id,
-            user_id=str(member["id"]),
-            name=str(profile.get("display_name") or member.get("name") or member["id"]),
-            is_bot=bool(member.get("is_bot")),
-            is_guest=bool(member.get("is_restricted") or member.get("is_ultra_restricted")),
-            is_stranger=bool(member.get("is_stranger"))
-            or str(member.get("team_id") or "") not in {"", self._identity.team_id},
-        )
 
 
 def kind_of(channel: dict[str, Any]) -> ChannelKind:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from slack_app.files import File, parse_files
 from slack_app.visible import visible_text
-from storage.channels import ChannelKind
+from storage.channels import ChannelKind, User
 
 TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?")
 KINDS: dict[str, ChannelKind] = {"channel": "public", "group": "private", "im": "im", "mpim": "mpim"}
 # Subtypes that a person or an integration writes; the others are Slack's own notices (joins, topics, …).
 SPOKEN = {None, "bot_message", "file_share", "me_message", "thread_broadcast"}
+
+
+Change = Literal["renamed", "closed", "opened", "archived", "unarchived", "deleted"]
+# Slack tells of a channel's changes by events (channel_… and group_…) and by notices in the channel itself.
+CHANGES: dict[str, Change] = {
+    "rename": "renamed",
+    "archive": "archived",
+    "unarchive": "unarchived",
+    "deleted": "deleted",
+}
+NOTICES: dict[str, Change] = {
+    "channel_convert_to_private": "closed",
+    "channel_convert_to_public": "opened",
+    "channel_name": "renamed",
+    "group_name": "renamed",
+}
 
 
 class BadPayload(Exception):
@@ -39,11 +56,23 @@ class IncomingMessage:
     raw_text: str
     text: str
     edited_ts: str | None
+    files: tuple[File, ...] = ()
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it unique in a workspace."""
+        return self.channel_id, self.ts
 
     @property
     def is_bot(self) -> bool:
         """Whether an integration wrote it."""
         return self.bot_id is not None or self.subtype == "bot_message" or self.user_id is None
+
+    def attrs(self) -> dict[str, Any]:
+        """What is stored of it besides its text."""
+        told = {"subtype": self.subtype, "files": [file.attrs() for file in self.files], "reactions": self.reactions}
+        return {name: value for name, value in told.items() if value}
 
 
 @dataclass(frozen=True)
@@ -83,6 +112,24 @@ class Membership:
     channel_kind: ChannelKind | None
     user_id: str
     joined: bool
+    ts: str | None = None
+
+
+@dataclass(frozen=True)
+class ChannelChange:
+    """A channel was renamed (to ``name``), archived and so on; ``opened`` means that it became public."""
+
+    team_id: str
+    channel_id: str
+    change: Change
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What Slack now says of somebody."""
+
+    user: User
 
 
 @dataclass(frozen=True)
@@ -109,7 +156,17 @@ class Click:
     message_ts: str | None
 
 
-Event = IncomingMessage | MessageChanged | MessageDeleted | Reaction | Membership | Command | Click
+Event = (
+    IncomingMessage
+    | MessageChanged
+    | MessageDeleted
+    | Reaction
+    | Membership
+    | ChannelChange
+    | Profile
+    | Command
+    | Click
+)
 
 
 def subject(event: Event | None) -> str | None:
@@ -173,7 +230,36 @@ def parse_message(team_id: str, message: dict[str, Any], channel_id: str, channe
         raw_text=str(message.get("text") or ""),
         text=visible_text(message),
         edited_ts=_ts(edited["ts"]) if edited else None,
+        files=parse_files(message.get("files")),
+        reactions=_reactions(message.get("reactions")),
     )
+
+
+def parse_user(team_id: str, member: dict[str, Any]) -> User:
+    """Read one user object, from an event or from Slack's lists."""
+    profile = member.get("profile") or {}
+    return User(
+        team_id=team_id,
+        user_id=str(member["id"]),
+        name=str(profile.get("display_name") or member.get("name") or member["id"]),
+        is_bot=bool(member.get("is_bot")),
+        is_guest=bool(member.get("is_restricted") or member.get("is_ultra_restricted")),
+        is_stranger=bool(member.get("is_stranger")) or str(member.get("team_id") or "") not in {"", team_id},
+    )
+
+
+def _reactions(value: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for item in value if isinstance(value, list) else []:
+        if isinstance(item, dict) and item.get("name") and isinstance(item.get("users"), list):
+            found.setdefault(reaction_name(str(item["name"])), []).extend(str(user) for user in item["users"])
+    return found
+
+
+def reaction_name(name: str) -> str:
+    """One name whatever the alias; a skin tone is no other reaction: thumbsup::skin-tone-3 counts as +1."""
+    plain = name.split("::", maxsplit=1)[0]
+    return {"thumbsup": "+1", "thumbsdown": "-1"}.get(plain, plain)
 
 
 def _ts(value: Any) -> str:
@@ -192,13 +278,28 @@ def _message(team_id: str, event: dict[str, Any]) -> Event | None:
         if changed.get("subtype") == "tombstone":
             return MessageDeleted(team_id, event["channel"], _ts(changed["ts"]))
         message = parse_message(team_id, changed, event["channel"], event.get("channel_type"))
-        if message.is_bot and message.edited_ts is None:
-            # Slack marks no edit where an integration changes blocks or attachments only: firing to resolved.
-            message = replace(message, edited_ts=str(event.get("event_ts") or event.get("ts") or "") or None)
+        # Slack marks as edited what a person wrote anew; not an integration's new blocks or attachments (firing to
+        # resolved), and not the preview of a link. The event's own time puts all of them in order.
+        stamps = [message.edited_ts, str(event.get("event_ts") or event.get("ts") or "")]
+        known = [stamp for stamp in stamps if stamp and TIMESTAMP.fullmatch(stamp)]
+        message = replace(message, edited_ts=max(known, key=float, default=None))
         return MessageChanged(message)
+    if subtype in NOTICES:
+        return ChannelChange(team_id, event["channel"], NOTICES[subtype], str(event.get("name") or ""))
     if subtype not in SPOKEN:
         return None
     return parse_message(team_id, event, event["channel"], event.get("channel_type"))
+
+
+def _channel_change(team_id: str, event: dict[str, Any]) -> Event | None:
+    channel = event["channel"]
+    name = str(channel.get("name") or "") if isinstance(channel, dict) else ""
+    channel_id = str(channel["id"] if isinstance(channel, dict) else channel)
+    return ChannelChange(team_id, channel_id, CHANGES[event["type"].partition("_")[2]], name)
+
+
+def _profile(team_id: str, event: dict[str, Any]) -> Event | None:
+    return Profile(parse_user(team_id, event["user"]))
 
 
 def _reaction(team_id: str, event: dict[str, Any]) -> Event | None:
@@ -206,16 +307,14 @@ def _reaction(team_id: str, event: dict[str, Any]) -> Event | None:
     if item.get("type") != "message":
         return None
     added = event["type"] == "reaction_added"
-    # A skin tone is not another reaction: thumbsup::skin-tone-3 counts as thumbsup.
-    name = {"thumbsup": "+1", "thumbsdown": "-1"}.get(
-        event["reaction"].split("::")[0], event["reaction"].split("::")[0]
-    )
+    name = reaction_name(event["reaction"])
     return Reaction(team_id, item["channel"], _ts(item["ts"]), event["user"], name, added)
 
 
 def _membership(team_id: str, event: dict[str, Any]) -> Event | None:
     kind = {"C": KINDS["channel"], "G": KINDS["group"]}.get(str(event.get("channel_type") or ""))
-    return Membership(team_id, event["channel"], kind, event["user"], event["type"] == "member_joined_channel")
+    ts = _ts(event["event_ts"]) if event.get("event_ts") else None
+    return Membership(team_id, event["channel"], kind, event["user"], event["type"] == "member_joined_channel", ts)
 
 
 def _command(body: dict[str, Any]) -> Command:
@@ -259,4 +358,7 @@ PARSERS: dict[str, Parser] = {
     "reaction_removed": _reaction,
     "member_joined_channel": _membership,
     "member_left_channel": _membership,
+    "user_change": _profile,
+    "team_join": _profile,
+    **{f"{kind}_{change}": _channel_change for kind in ("channel", "group") for change in CHANGES},
 }

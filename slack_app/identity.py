@@ -11,6 +11,7 @@ from storage.messages import NewMessage
 from storage.turns import Source
 from tools.alerts import read_alert
 
+ADDRESSING = {None, "file_share", "thread_broadcast", "me_message"}
 USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
 
 
@@ -39,7 +40,7 @@ class Identity:
 
     def addressed_by(self, message: IncomingMessage) -> Source | None:
         """Whether a person talks to Ratchet: by mention anywhere in the text, or in a DM."""
-        if message.is_bot or self.wrote(message) or message.subtype not in {None, "file_share"}:
+        if message.is_bot or self.wrote(message) or message.subtype not in ADDRESSING:
             return None
         if message.channel_kind == "im":
             return "dm"
@@ -79,5 +80,5 @@ class Identity:
             service=alert.service if alert else None,
             alert_action=alert.action if alert else "none",
             edited_ts=message.edited_ts,
-            attrs={"subtype": message.subtype} if message.subtype else {},
+            attrs=message.attrs(),
         )

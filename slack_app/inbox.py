@@ -7,7 +7,7 @@ transaction: an ack then costs a fraction of one, and a burst does not pile up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
@@ -16,16 +16,19 @@ import structlog
 
 from slack_app import events
 from slack_app.events import (
+    ChannelChange,
     Command,
     Envelope,
     IncomingMessage,
     Membership,
     MessageChanged,
     MessageDeleted,
+    Profile,
     Reaction,
 )
 from slack_app.identity import Identity
-from storage import channels, inbox, messages, turns
+from slack_app.remember import remember
+from storage import backfills, channels, inbox, messages, reactions, turns
 from storage.batches import GroupCommit
 from storage.channels import ChannelKind, NewChannel
 from storage.db import Connection, Database
@@ -42,7 +45,7 @@ BACKFILL_LOCK = "backfill:{channel_id}"
 class Job:
     """Work for the queue; jobs of one lock run one after the other, in their order."""
 
-    task: Literal["answer", "ask", "onboard", "process"]
+    task: Literal["answer", "ask", "onboard", "backfill", "refresh", "read_file", "process"]
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
 
@@ -59,10 +62,66 @@ def answer_job(team_id: str, channel_id: str, thread_ts: str, turn_id: UUID) -> 
     return Job("answer", turns.thread_key(team_id, channel_id, thread_ts), {"turn_id": str(turn_id)})
 
 
-def onboard_job(team_id: str, channel_id: str) -> Job:
-    """The job that reads a channel's past."""
+def onboard_job(team_id: str, channel_id: str, *, joined_ts: str | None = None) -> Job:
+    """The job that has a channel's past read; ``joined_ts`` is when Ratchet joined, where it just did."""
     lock = BACKFILL_LOCK.format(channel_id=channel_id)
-    return Job("onboard", lock, {"team_id": team_id, "channel_id": channel_id})
+    joined = {"joined_ts": joined_ts} if joined_ts else {}
+    return Job("onboard", lock, {"team_id": team_id, "channel_id": channel_id, **joined})
+
+
+def backfill_job(channel_id: str) -> Job:
+    """The job that goes on with what is left to read of a channel."""
+    return Job("backfill", BACKFILL_LOCK.format(channel_id=channel_id), {"channel_id": channel_id})
+
+
+def file_jobs(told: Iterable[IncomingMessage]) -> list[Job]:
+    """The jobs that fetch the beginnings of messages' text files."""
+    return [
+        Job(
+            "read_file",
+            f"file:{message.channel_id}:{file.file_id}",
+            {
+                "team_id": message.team_id,
+                "channel_id": message.channel_id,
+                "ts": message.ts,
+                "file_id": file.file_id,
+                "name": file.name,
+                "mimetype": file.mimetype,
+                "url": file.url,
+            },
+        )
+        for message in told
+        for file in message.files
+        if file.is_unread
+    ]
+
+
+async def accept(conn: Connection, identity: Identity, told: Sequence[IncomingMessage]) -> list[Job]:
+    """Inside a transaction: make turns of the messages that are addressed to Ratchet and were none before."""
+    asked = [turn for message in told if (turn := _turn(identity, message))]
+    accepted = await turns.insert_all(conn, asked) if asked else set()
+    jobs = []
+    for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):
+        if turn.turn_id in accepted and turn.thread_ts:
+            accepted.remove(turn.turn_id)  # a mention is told twice, by message and by app_mention
+            jobs.append(answer_job(turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id))
+    return jobs
+
+
+def _turn(identity: Identity, message: IncomingMessage) -> NewTurn | None:
+    source = identity.addressed_by(message)
+    if source is None or not message.user_id:
+        return None
+    return NewTurn(
+        turn_id=uuid5(NAMESPACE, f"{message.team_id}:{message.channel_id}:{message.ts}"),
+        team_id=message.team_id,
+        channel_id=message.channel_id,
+        thread_ts=message.thread_ts or message.ts,
+        message_ts=message.ts,
+        requester_id=message.user_id,
+        source=source,
+        question=identity.question_in(message),
+    )
 
 
 def process_job(message: NewMessage) -> Job:
@@ -124,7 +183,14 @@ class Inbox:
         """Store a group; the order within it does not matter, as Slack's deliveries have none."""
         async with self._database.connection() as conn, conn.transaction():
             rows = [
-                NewEvent(e.event_id, e.team_id, e.kind, events.subject(e.event), delivery.body)
+                # Of a profile only what is needed is kept, in its own table: it holds addresses.
+                NewEvent(
+                    e.event_id,
+                    e.team_id,
+                    e.kind,
+                    events.subject(e.event),
+                    {} if isinstance(e.event, Profile) else delivery.body,
+                )
                 for delivery in deliveries
                 for e in (delivery.envelope,)
             ]
@@ -144,33 +210,22 @@ class Inbox:
         if not arrived:
             return []
         jobs = await self._channels(conn, arrived)
-        people = sorted({user_id for message in arrived for user_id in self._identity.people_in(message)})
-        names = await channels.user_names(conn, self._identity.team_id, people) if people else {}
-        described = [self._identity.describe(message, names) for message in arrived]
-        await messages.insert_all(conn, described)
-        jobs += [process_job(message) for message in described if self._wants_steps(message)]
-        asked = [turn for message in arrived if (turn := self._turn(message))]
-        accepted = await turns.insert_all(conn, asked) if asked else set()
-        for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):
-            if turn.turn_id in accepted and turn.thread_ts:
-                accepted.remove(turn.turn_id)  # a mention is told twice, by message and by app_mention
-                jobs.append(answer_job(turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id))
-        return jobs
+        new = await remember(conn, self._identity, arrived)
+        jobs += [process_job(message) for message in new.values() if self._wants_steps(message)]
+        jobs += file_jobs(message for message in arrived if message.key in new)
+        jobs += await self._parents(conn, arrived)
+        return jobs + await accept(conn, self._identity, arrived)
 
-    def _turn(self, message: IncomingMessage) -> NewTurn | None:
-        source = self._identity.addressed_by(message)
-        if source is None or not message.user_id:
-            return None
-        return NewTurn(
-            turn_id=uuid5(NAMESPACE, f"{message.team_id}:{message.channel_id}:{message.ts}"),
-            team_id=message.team_id,
-            channel_id=message.channel_id,
-            thread_ts=message.thread_ts or message.ts,
-            message_ts=message.ts,
-            requester_id=message.user_id,
-            source=source,
-            question=self._identity.question_in(message),
-        )
+    async def _parents(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
+        """Have the threads read of which a reply came but whose first message is not known."""
+        threads = {(message.channel_id, message.thread_ts) for message in arrived if message.thread_ts}
+        if not threads:
+            return []
+        jobs = []
+        for channel_id, thread_ts in sorted(await messages.unknown(conn, self._identity.team_id, threads)):
+            if await backfills.open_thread(conn, self._identity.team_id, channel_id, thread_ts):
+                jobs.append(backfill_job(channel_id))
+        return jobs
 
     async def _channels(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
         """Create channels that were never seen, and close those that became private."""
@@ -193,13 +248,13 @@ class Inbox:
     async def _apply(self, conn: Connection, event: events.Event | None) -> list[Job]:
         match event:
             case MessageChanged(message):
-                names = await channels.user_names(conn, message.team_id, sorted(self._identity.people_in(message)))
-                await messages.apply_edit(conn, self._identity.describe(message, names))
+                await remember(conn, self._identity, [message])
+                return file_jobs([message])
             case MessageDeleted(team_id, channel_id, ts):
                 await messages.delete(conn, team_id, channel_id, ts)
                 await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
             case Reaction():
-                await messages.add_reaction(
+                await reactions.record(
                     conn,
                     event.team_id,
                     event.channel_id,
@@ -210,6 +265,10 @@ class Inbox:
                 )
             case Membership():
                 return await self._membership(conn, event)
+            case ChannelChange():
+                return await self._channel_change(conn, event)
+            case Profile(user):
+                await channels.upsert_users(conn, [user])
             case Command() if event.text:  # without text the listener answers with how to use it
                 return await self._command(conn, event)
             case _:
@@ -223,7 +282,23 @@ class Inbox:
         elif membership.user_id == self._identity.bot_user_id:
             kind = membership.channel_kind or "private"
             await channels.insert_unknown(conn, [NewChannel(team_id, channel_id, kind, None)])
-            return [onboard_job(team_id, channel_id)]
+            return [onboard_job(team_id, channel_id, joined_ts=membership.ts)]
+        return []
+
+    async def _channel_change(self, conn: Connection, event: ChannelChange) -> list[Job]:
+        team_id, channel_id = event.team_id, event.channel_id
+        match event.change:
+            case "closed":
+                await channels.close_to_public(conn, team_id, [channel_id])
+                self._known_channels.discard((channel_id, "public"))
+            case "renamed" if event.name:
+                await channels.rename(conn, team_id, channel_id, event.name)
+            case "archived" | "deleted" as state:
+                await channels.set_state(conn, team_id, channel_id, state)
+            case "unarchived":
+                await channels.set_state(conn, team_id, channel_id, None)
+            case "opened":  # believed once Slack was asked
+                return [Job("refresh", f"refresh:{channel_id}", {"channel_id": channel_id})]
         return []
 
     async def _command(self, conn: Connection, command: Command) -> list[Job]:

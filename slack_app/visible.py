@@ -9,6 +9,8 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
+from slack_app.files import parse_files
+
 LONGEST = 100_000
 DEEPEST = 12
 
@@ -23,8 +25,8 @@ def visible_text(message: dict[str, Any]) -> str:
     lines.extend(blocks)
     for attachment in _dicts(message.get("attachments")):
         lines.extend(_attachment(attachment))
-    for file in _dicts(message.get("files")):
-        lines.append(f"[file: {file.get('name') or file.get('title') or 'unnamed'} ({file.get('mimetype') or '?'})]")
+    for file in parse_files(message.get("files")):
+        lines.extend((file.line, file.preview))
     flat = "\n".join(line for line in lines if line.strip())
     return html.unescape(flat).replace("\x00", "")[:LONGEST]
 

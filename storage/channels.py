@@ -90,6 +90,24 @@ async def close_to_public(conn: Connection, team_id: str, channel_ids: list[str]
     )
 
 
+async def rename(conn: Connection, team_id: str, channel_id: str, name: str) -> None:
+    """A channel has another name."""
+    await conn.execute(
+        "update channels set name = %s where team_id = %s and channel_id = %s", (name, team_id, channel_id)
+    )
+
+
+async def set_state(
+    conn: Connection, team_id: str, channel_id: str, state: Literal["archived", "deleted"] | None
+) -> None:
+    """A channel was archived or deleted, or is open again (None); ``attrs.state`` says so."""
+    await conn.execute(
+        """update channels set attrs = jsonb_strip_nulls(attrs || jsonb_build_object('state', %s::text))
+           where team_id = %s and channel_id = %s""",
+        (state, team_id, channel_id),
+    )
+
+
 async def upsert(
     conn: Connection,
     team_id: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -120,15 +120,20 @@ FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
 
-async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> int:
-    """Store messages, and return how many are new; where (channel, ts) is known, nothing changes."""
+async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> set[tuple[str, str]]:
+    """Store messages, and return which are new, as (channel, ts); where that is known, nothing changes."""
     rows = sorted((message.__dict__ for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
-    return await db.execute(
-        conn,
+    cur = await conn.execute(
         f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s)
-            on conflict (team_id, channel_id, ts) do nothing""",
+            on conflict (team_id, channel_id, ts) do nothing returning channel_id, ts""",
         (Json(rows),),
     )
+    return set(await cur.fetchall())
+
+
+async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> int:
+    """Store messages, and return how many are new."""
+    return len(await insert_new(conn, arrived))
 
 
 async def insert(conn: Connection, message: NewMessage) -> bool:
@@ -146,12 +151,36 @@ async def apply_edit(conn: Connection, message: NewMessage) -> bool:
     await conn.execute(
         """update messages
            set text = %(text)s, alert = %(alert)s, service = %(service)s, alert_action = %(alert_action)s,
-               edited_ts = %(edited_ts)s
+               edited_ts = %(edited_ts)s, attrs = attrs - 'files' || %(files)s::jsonb
            where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
              and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric""",
-        message.__dict__,
+        {**message.__dict__, "files": Json({key: message.attrs[key] for key in ("files",) if key in message.attrs})},
     )
     return False
+
+
+async def add_file_text(
+    conn: Connection, team_id: str, channel_id: str, ts: str, *, file_id: str, line: str, beginning: str
+) -> bool:
+    """Put the beginning of a file's text below the line that names the file; False where that is not to be found."""
+    return bool(
+        await db.execute(
+            conn,
+            """update messages set text = overlay(text placing %(line)s || E'\n' || %(beginning)s
+                   from position(%(line)s in text) for length(%(line)s))
+               where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
+                 and position(%(line)s in text) > 0 and position(%(line)s || E'\n' || %(beginning)s in text) = 0
+                 and attrs -> 'files' @> jsonb_build_array(jsonb_build_object('id', %(file_id)s::text))""",
+            {
+                "team_id": team_id,
+                "channel_id": channel_id,
+                "ts": ts,
+                "file_id": file_id,
+                "line": line,
+                "beginning": beginning,
+            },
+        )
+    )
 
 
 async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> None:
@@ -167,12 +196,13 @@ async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> No
 
 async def add_reaction(
     conn: Connection, team_id: str, channel_id: str, ts: str, *, user_id: str, name: str, added: bool
-) -> None:
-    """Add or take one user's reaction; the same event twice counts once.
+) -> bool:
+    """Add or take one user's reaction; the same event twice counts once. False where the message is not stored.
 
     ``attrs.reactions`` maps the name to the ids of those who reacted.
     """
-    await conn.execute(
+    touched = await db.execute(
+        conn,
         """with old as (
                select coalesce(attrs -> 'reactions', '{}') as reactions,
                       coalesce(attrs -> 'reactions' -> %(name)s, '[]') as users
@@ -197,6 +227,7 @@ async def add_reaction(
             "added": added,
         },
     )
+    return bool(touched)
 
 
 async def search(
@@ -279,6 +310,29 @@ async def exists(conn: Connection, team_id: str, channel_id: str, ts: str) -> bo
             (team_id, channel_id, ts),
         )
     )
+
+
+async def unknown(conn: Connection, team_id: str, wanted: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the given messages, as (channel, ts), that are neither stored nor deleted."""
+    cur = await conn.execute(
+        """select w.channel_id, w.ts from unnest(%s::text[], %s::text[]) as w(channel_id, ts)
+           where not exists (select 1 from messages m
+                             where m.team_id = %s and m.channel_id = w.channel_id and m.ts = w.ts)""",
+        ([channel_id for channel_id, _ in wanted], [ts for _, ts in wanted], team_id),
+    )
+    return set(await cur.fetchall())
+
+
+async def stored_replies(
+    conn: Connection, team_id: str, channel_id: str, threads: Collection[str]
+) -> dict[str, tuple[int, str]]:
+    """How many replies of threads are stored, and the newest one's ts, by the first message's ts."""
+    cur = await conn.execute(
+        """select thread_ts, count(*) filter (where deleted_at is null), max(ts) from messages
+           where team_id = %s and channel_id = %s and thread_ts = any(%s) group by thread_ts""",
+        (team_id, channel_id, list(threads)),
+    )
+    return {thread_ts: (count, newest) for thread_ts, count, newest in await cur.fetchall()}
 
 
 async def count(conn: Connection, team_id: str) -> int:

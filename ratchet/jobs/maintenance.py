@@ -6,7 +6,7 @@ import structlog
 from procrastinate import Blueprint, JobContext
 
 from agent import checkpoints
-from storage import inbox
+from storage import inbox, reactions
 from storage.db import Database
 
 log = structlog.get_logger()
@@ -23,4 +23,6 @@ async def prune(context: JobContext, timestamp: int) -> None:
     async with database.connection() as conn:
         gone = await checkpoints.prune(conn, days=context.additional_context["checkpoint_days"])
         events = await inbox.prune(conn, older_than_days=INBOX_DAYS)
+        await reactions.apply_early(conn, context.additional_context["directory"].team_id)
+        await reactions.prune(conn, days=INBOX_DAYS)
     log.info("pruned", checkpoints=gone, events=events)

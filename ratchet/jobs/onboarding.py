@@ -6,16 +6,21 @@ import contextlib
 from typing import Any
 
 import procrastinate
+import structlog
 from procrastinate import Blueprint, JobContext, RetryStrategy
 from procrastinate.exceptions import AlreadyEnqueued
 
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import Enqueue, onboard_job
-from storage import channels, db
+from slack_app.inbox import BACKFILL_LOCK, Enqueue, backfill_job, onboard_job
+from storage import backfills, channels, db
 from storage.db import Connection, Database
 
+log = structlog.get_logger()
 QUEUE = "background"
+PRIORITY = -10
+THREADS_PRIORITY = -20
+PAGES_PER_JOB = 5  # then other channels have their turn
 blueprint = Blueprint()
 
 
@@ -24,7 +29,7 @@ RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
 
 @blueprint.task(name="sync", queue=QUEUE, pass_context=True, retry=RETRY, lock="sync", queueing_lock="sync")
 async def sync(context: JobContext, /) -> None:
-    """Load people and channels, and onboard the channels that were never read."""
+    """Load people and channels, and have read what was not read yet."""
     directory: Directory = context.additional_context["directory"]
     database: Database = context.additional_context["database"]
     await directory.load_users()
@@ -33,11 +38,46 @@ async def sync(context: JobContext, /) -> None:
         await enqueue_missing(conn, context.additional_context["enqueue"], directory.team_id)
 
 
+@blueprint.task(name="refresh", queue=QUEUE, pass_context=True, retry=RETRY)
+async def refresh(context: JobContext, /, channel_id: str, **_: Any) -> None:
+    """Ask Slack what a channel is now."""
+    directory: Directory = context.additional_context["directory"]
+    await directory.load_channel(channel_id)
+
+
 @blueprint.task(name="onboard", queue=QUEUE, pass_context=True, retry=RETRY)
-async def onboard(context: JobContext, /, channel_id: str, **_: Any) -> None:
-    """Read a channel's newest messages and their threads."""
+async def onboard(context: JobContext, /, channel_id: str, joined_ts: str | None = None, **_: Any) -> None:
+    """Have a channel's newest messages and their threads read, and begin with it."""
     backfill: Backfill = context.additional_context["backfill"]
-    await backfill.onboard(channel_id, limit=context.additional_context["backfill_limit"])
+    await backfill.begin(channel_id, limit=context.additional_context["backfill_limit"], joined_ts=joined_ts)
+    await _read(context, channel_id)
+
+
+@blueprint.task(name="backfill", queue=QUEUE, pass_context=True, retry=RETRY)
+async def read_on(context: JobContext, /, channel_id: str, **_: Any) -> None:
+    """Go on with what is left to read of a channel."""
+    await _read(context, channel_id)
+
+
+async def _read(context: JobContext, channel_id: str) -> None:
+    """Read some pages, and leave the rest to a job behind all others that wait now.
+
+    Where Slack asks to wait, the worker's place is free meanwhile.
+    """
+    backfill: Backfill = context.additional_context["backfill"]
+    step = await backfill.work(channel_id, pages=PAGES_PER_JOB)
+    if not step.is_left:
+        log.info("channel read", channel_id=channel_id)
+        return
+    later = context.app.configure_task(
+        "backfill",
+        allow_unknown=False,
+        lock=BACKFILL_LOCK.format(channel_id=channel_id),
+        queue=QUEUE,
+        priority=THREADS_PRIORITY if step.only_threads else PRIORITY,
+        schedule_in={"seconds": step.wait_seconds} if step.wait_seconds else None,
+    )
+    await later.defer_async(channel_id=channel_id)
 
 
 async def enqueue_sync(queue: procrastinate.App) -> None:
@@ -57,15 +97,17 @@ async def is_idle(conn: Connection) -> bool:
 
 
 async def enqueue_missing(conn: Connection, enqueue: Enqueue, team_id: str) -> int:
-    """Enqueue the channels that were never read to the end and that no job will read; returns how many."""
-    waiting = await conn.execute("select lock from procrastinate_jobs where status in ('todo', 'doing')")
+    """Enqueue the channels of which something is left to read and that no job will read; returns how many."""
+    # Not those that run: one of them may just have found nothing left.
+    waiting = await conn.execute("select lock from procrastinate_jobs where status = 'todo'")
     taken = {row[0] for row in await waiting.fetchall()}
-    unread = [
-        job
+    begun = await backfills.channels_with_work(conn, team_id)
+    jobs = [backfill_job(channel_id) for channel_id in sorted(begun)] + [
+        onboard_job(team_id, channel.channel_id)
         for channel in await channels.list_all(conn, team_id)
-        if channel.onboarding_status == "started"
-        and (job := onboard_job(team_id, channel.channel_id)).lock not in taken
+        if channel.onboarding_status == "started" and channel.channel_id not in begun
     ]
+    unread = [job for job in jobs if job.lock not in taken]
     if unread:
         await enqueue(conn, unread)
     return len(unread)

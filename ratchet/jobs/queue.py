@@ -12,23 +12,40 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import answers, maintenance, onboarding, steps
+from ratchet.jobs import answers, files, maintenance, onboarding, steps
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
 from storage.db import Connection, Database
 
 log = structlog.get_logger()
-QUEUES = {"answer": answers.QUEUE, "ask": answers.QUEUE, "onboard": onboarding.QUEUE, "process": steps.QUEUE}
 STEPS_AT_ONCE = 8
-PRIORITIES = {"answer": 10, "ask": 10, "onboard": -10, "process": 5}
+QUEUES = {
+    "answer": answers.QUEUE,
+    "ask": answers.QUEUE,
+    "process": steps.QUEUE,
+    "onboard": onboarding.QUEUE,
+    "backfill": onboarding.QUEUE,
+    "refresh": onboarding.QUEUE,
+    "read_file": files.QUEUE,
+}
+PRIORITIES = {
+    "answer": 10,
+    "ask": 10,
+    "process": 5,
+    "onboard": onboarding.PRIORITY,
+    "backfill": onboarding.PRIORITY,
+    "refresh": 0,
+    "read_file": onboarding.THREADS_PRIORITY,
+}
 
 
 @asynccontextmanager
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    for blueprint in (answers.blueprint, steps.blueprint, onboarding.blueprint, maintenance.blueprint):
+    topics = (answers, steps, onboarding, files, maintenance)
+    for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)
     async with queue.open_async(database):

@@ -72,9 +72,12 @@ async def directory(slack, database):
 
 
 @pytest.fixture
-async def backfill(slack, database, enqueue, directory):
+async def backfill(sandbox, slack, database, enqueue):
+    """On a client that does not wait out rate limits."""
     identity = await identify(slack)
-    return Backfill(slack, database, identity, directory)
+    async with aiohttp.ClientSession() as session:
+        client = build_client(sandbox.bot_token, sandbox.slack_api_url, session, patient=False)
+        yield Backfill(client, database, identity, Directory(client, database, identity), enqueue)
 
 
 @pytest.fixture

@@ -8,15 +8,19 @@ import yaml
 from slack_app import events
 from slack_app.events import (
     BadPayload,
+    ChannelChange,
     Click,
     Command,
     IncomingMessage,
     Membership,
     MessageChanged,
     MessageDeleted,
+    Profile,
     Reaction,
     parse,
 )
+from slack_app.files import File
+from storage.channels import User
 
 
 def callback(event, **fields):
@@ -95,13 +99,16 @@ def test_edits_and_deletions_are_read():
     assert parse(callback(message(subtype="message_changed", message=tombstone))).event == deleted
 
 
-def test_an_integrations_change_that_slack_does_not_mark_as_edited_counts_as_one():
+def test_a_change_that_slack_does_not_mark_as_edited_counts_as_one():
     inner = {"ts": "1.0", "bot_id": "B1", "attachments": [{"text": "[RESOLVED] DiskFull"}]}
     changed = parse(callback(message(subtype="message_changed", ts="3.0", event_ts="3.0", message=inner))).event
     assert changed.message.edited_ts == "3.0"
     by_person = {"ts": "1.0", "user": "U1", "text": "a link that was unfurled"}
     changed = parse(callback(message(subtype="message_changed", ts="3.0", event_ts="3.0", message=by_person))).event
-    assert changed.message.edited_ts is None
+    assert changed.message.edited_ts == "3.0"
+    later = {**by_person, "edited": {"ts": "2.0"}, "attachments": [{"text": "the link's preview"}]}
+    changed = parse(callback(message(subtype="message_changed", ts="4.0", event_ts="4.0", message=later))).event
+    assert (changed.message.edited_ts, changed.message.text) == ("4.0", "a link that was unfurled\nthe link's preview")
 
 
 @pytest.mark.parametrize(
@@ -197,3 +204,40 @@ def test_every_event_that_is_read_is_one_that_the_manifest_subscribes_to():
     manifest = yaml.safe_load((Path(__file__).parents[2] / "configs" / "app-manifest.yaml").read_text())
     subscribed = {name.split(".")[0] for name in manifest["settings"]["event_subscriptions"]["bot_events"]}
     assert set(events.PARSERS) <= subscribed
+
+
+@pytest.mark.parametrize(
+    ("event", "change", "name"),
+    [
+        ({"type": "channel_rename", "channel": {"id": "C1", "name": "ops-2"}}, "renamed", "ops-2"),
+        ({"type": "group_rename", "channel": {"id": "C1", "name": "ops-2"}}, "renamed", "ops-2"),
+        ({"type": "channel_archive", "channel": "C1", "user": "U1"}, "archived", ""),
+        ({"type": "group_unarchive", "channel": "C1", "user": "U1"}, "unarchived", ""),
+        ({"type": "channel_deleted", "channel": "C1"}, "deleted", ""),
+        (message(subtype="channel_convert_to_private", channel_type="group"), "closed", ""),
+        (message(subtype="channel_convert_to_public"), "opened", ""),
+        (message(subtype="channel_name", name="ops-2"), "renamed", "ops-2"),
+    ],
+)
+def test_what_happens_to_a_channel_is_read_from_events_and_notices(event, change, name):
+    assert parse(callback(event)).event == ChannelChange("T1", "C1", change, name)
+
+
+def test_a_profile_is_read_with_its_rights():
+    user = {"id": "U1", "team_id": "T9", "name": "one", "profile": {"display_name": "One"}, "is_restricted": True}
+    told = parse(callback({"type": "user_change", "user": user})).event
+    assert told == Profile(User("T1", "U1", "One", is_bot=False, is_guest=True, is_stranger=True))
+
+
+def test_files_and_reactions_are_part_of_a_message():
+    file = {"id": "F1", "name": "a\nb.txt", "mimetype": "text/plain", "size": 7, "permalink": "p", "url_private": "u"}
+    reactions = [{"name": "thumbsup", "users": ["U1"]}, {"name": "+1::skin-tone-2", "users": ["U2"]}, {"name": "eyes"}]
+    told = parse(callback(message(subtype="file_share", files=[file, "odd"], reactions=reactions))).event
+    assert told.files == (File("F1", "a b.txt", "text/plain", 7, "p", "u", ""),) and told.files[0].is_unread
+    assert told.attrs() == {
+        "subtype": "file_share",
+        "files": [{"id": "F1", "name": "a b.txt", "mimetype": "text/plain", "size": 7, "permalink": "p"}],
+        "reactions": {"+1": ["U1", "U2"]},
+    }
+    previewed = parse(callback(message(files=[{**file, "preview": "first line"}]))).event
+    assert previewed.text.endswith("[file: a b.txt (text/plain)]\nfirst line") and not previewed.files[0].is_unread

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from slack_app.inbox import Inbox
-from storage import channels
+from storage import backfills, channels, reactions
 
 
 @pytest.fixture
@@ -258,3 +258,101 @@ async def test_one_delivery_that_cannot_be_stored_does_not_hold_up_the_others(
     outcomes = await asyncio.gather(*sent, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes if outcome] == [ConnectionError]
     assert await rows("select count(*) from turns") == [(9,)]
+
+
+async def test_a_reaction_that_comes_before_its_message_is_not_lost(deliver, rows):
+    item = {"type": "message", "channel": "C1", "ts": "1700000000.000100"}
+    for kind, name in (("reaction_added", "+1"), ("reaction_added", "eyes"), ("reaction_removed", "eyes")):
+        await deliver({"type": kind, "user": "U1", "reaction": name, "item": item})
+    await deliver(message(ts="1700000001.000100"))
+    assert await rows("select ts from messages where attrs ? 'reactions'") == []
+    await deliver(message())
+    assert await rows("select ts, attrs -> 'reactions' from messages where attrs ? 'reactions'") == [
+        ("1700000000.000100", {"+1": ["U1"]})
+    ]
+    assert await rows("select count(*) from early_reactions") == [(0,)]
+
+
+async def test_an_early_reaction_to_a_message_that_was_deleted_is_forgotten(deliver, rows, database):
+    item = {"type": "message", "channel": "C1", "ts": "1700000000.000100"}
+    await deliver({"type": "reaction_added", "user": "U1", "reaction": "+1", "item": item})
+    await deliver(message(subtype="message_deleted", deleted_ts="1700000000.000100"))
+    async with database.connection() as conn:
+        await reactions.apply_early(conn, "T1")
+    assert await rows("select attrs, (select count(*) from early_reactions) from messages") == [({}, 0)]
+
+
+async def test_the_first_message_of_a_reply_that_is_not_known_is_fetched(deliver, rows, jobs):
+    await deliver(message("and now?", ts="1700000002.000100", thread_ts="1700000000.000100"))
+    await deliver(message("still?", ts="1700000003.000100", thread_ts="1700000000.000100"))
+    assert await rows("select kind, thread_ts, status from backfills") == [("thread", "1700000000.000100", "pending")]
+    assert [(task, args) for task, _, args in await jobs() if task == "backfill"] == [
+        ("backfill", {"channel_id": "C1"})
+    ]
+    await deliver(message(ts="1700000005.000100"))
+    await deliver(message("reply", ts="1700000006.000100", thread_ts="1700000005.000100"))
+    assert await rows("select count(*) from backfills") == [(1,)]
+
+
+async def test_an_event_is_never_kept_waiting_by_whoever_reads_its_thread(deliver, rows, database):
+    await deliver(message("one", ts="1700000002.000100", thread_ts="1700000000.000100"))
+    async with database.connection() as conn, conn.transaction():
+        assert await backfills.take(conn, "T1", "C1")
+        async with asyncio.timeout(5):
+            await deliver(message("two", ts="1700000003.000100", thread_ts="1700000000.000100"))
+    assert await rows("select count(*) from messages") == [(2,)]
+
+
+async def test_the_notice_that_a_channel_became_private_closes_it(deliver, rows):
+    await deliver(message())
+    notice = message("made this channel *private*", ts="1700000009.000100", channel_type="group")
+    await deliver({**notice, "subtype": "channel_convert_to_private"})
+    assert await rows("select kind from channels") == [("private",)]
+    await deliver({**message(ts="1700000010.000100"), "subtype": "channel_convert_to_public"})
+    assert await rows("select kind from channels") == [("private",)]  # until Slack was asked
+    assert await rows("select args from procrastinate_jobs where task_name = 'refresh'") == [({"channel_id": "C1"},)]
+
+
+async def test_a_channel_is_renamed_archived_and_opened_again(deliver, rows):
+    await deliver(message())
+    await deliver({"type": "channel_rename", "channel": {"id": "C1", "name": "ops-2"}})
+    await deliver({"type": "channel_archive", "channel": "C1", "user": "U1"})
+    assert await rows("select name, attrs from channels") == [("ops-2", {"state": "archived"})]
+    await deliver({"type": "channel_unarchive", "channel": "C1", "user": "U1"})
+    assert await rows("select attrs from channels") == [({},)]
+
+
+async def test_what_changes_about_a_person_is_known_at_once_and_their_addresses_are_not_kept(deliver, rows):
+    person = {"id": "U1", "name": "one", "profile": {"display_name": "One", "email": "canary@example.com"}}
+    await deliver({"type": "team_join", "user": person})
+    await deliver({"type": "user_change", "user": {**person, "is_restricted": True}})
+    assert await rows("select name, is_guest from users") == [("One", True)]
+    assert await rows("select count(*) from inbox_events where position('canary' in payload::text) > 0") == [(0,)]
+
+
+async def test_a_link_that_is_unfurled_adds_what_people_see_of_it(deliver, rows):
+    await deliver(message("see https://a.example"))
+    preview = [{"title": "Post-mortem", "text": "it was DNS", "from_url": "https://a.example"}]
+    unfurled = message("see https://a.example", attachments=preview)
+    await deliver(message(subtype="message_changed", ts="1700000005.0", event_ts="1700000005.0", message=unfurled))
+    assert await rows("select text from messages") == [("see https://a.example\nPost-mortem\nit was DNS",)]
+
+
+@pytest.mark.parametrize("subtype", ["thread_broadcast", "me_message", "file_share"])
+async def test_a_person_may_ask_in_any_form(deliver, rows, subtype):
+    await deliver(message("<@UBOT> why?", subtype=subtype))
+    assert await rows("select question from turns") == [("why?",)]
+
+
+async def test_the_text_file_of_a_message_is_fetched_behind_it_and_again_when_it_is_edited(deliver, rows, jobs):
+    file = {"id": "F1", "name": "log.txt", "mimetype": "text/plain", "size": 5, "permalink": "p", "url_private": "u"}
+    shared = message("see", subtype="file_share", files=[file, {**file, "id": "F2", "mimetype": "image/png"}])
+    await deliver(shared)
+    await deliver({**shared, "type": "app_mention"})
+    fetched = [args["file_id"] for task, _, args in await jobs() if task == "read_file"]
+    assert fetched == ["F1"]
+    edited = {**shared, "text": "look", "edited": {"ts": "1700000010.0"}, "files": [file]}
+    await deliver(message(subtype="message_changed", event_ts="1700000010.0", message=edited))
+    [(text, files)] = await rows("select text, attrs -> 'files' from messages")
+    assert text == "look\n[file: log.txt (text/plain)]" and [kept["id"] for kept in files] == ["F1"]
+    assert len([task for task, _, _ in await jobs() if task == "read_file"]) == 2
