@@ -7,15 +7,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 import structlog
 from langchain_core.messages import AIMessage, BaseMessage
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from agent.context import TurnContext
 from agent.errors import ModelRefused, ModelUnavailable
+from agent.records import Records
 from agent.redaction import Redactor
+from storage.access import Viewer
 from storage.db import Database
 from storage.usage import ModelCall
 
@@ -34,6 +36,22 @@ class Price:
 
     input: float = 0.0
     output: float = 0.0
+
+
+class Asking(Protocol):
+    """On whose behalf a call is made: a turn's context, or that of a job."""
+
+    @property
+    def turn_id(self) -> UUID | None:
+        """The turn, if it is one."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks, and where."""
+
+    @property
+    def records(self) -> Records:
+        """Where the call is recorded."""
 
 
 class ModelCaller:
@@ -60,7 +78,7 @@ class ModelCaller:
         self,
         ask: Callable[[], Awaitable[AIMessage]],
         *,
-        context: TurnContext,
+        context: Asking,
         module: str,
         messages: list[BaseMessage],
     ) -> AIMessage:
@@ -94,7 +112,7 @@ class ModelCaller:
     async def _attempt(
         self,
         ask: Callable[[], Awaitable[AIMessage]],
-        context: TurnContext,
+        context: Asking,
         module: str,
         messages: list[BaseMessage],
     ) -> AIMessage:
@@ -118,7 +136,7 @@ class ModelCaller:
 
     def _record(
         self,
-        context: TurnContext,
+        context: Asking,
         module: str,
         messages: list[BaseMessage],
         answer: AIMessage | None,

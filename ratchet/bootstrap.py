@@ -14,6 +14,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.checkpoints import require_strict_msgpack
+from agent.classifier import ModelClassifier
 from agent.models import (
     ModelChoice,
     build_chat_model,
@@ -25,10 +26,12 @@ from agent.redaction import Redactor
 from agent.retries import ModelCaller, Price
 from agent.runner import Limits, Runner
 from ratchet.answering import Answering
+from ratchet.classifying import SecondReading
 from ratchet.embedders import open_embedder
 from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.outages import Outages
 from ratchet.policies import Policies, Rule
+from ratchet.program import Program
 from ratchet.sections import Policy
 from ratchet.settings import Settings, SettingsError
 from ratchet.steps import Poster, Step, Steps
@@ -83,6 +86,7 @@ class Services:
     answering: Answering
     steps: Steps
     outages: Outages
+    second_reading: SecondReading | None
 
     def job_context(self) -> dict[str, Any]:
         """What the queue's tasks are given."""
@@ -95,6 +99,7 @@ class Services:
             "enqueue": self.enqueue,
             "steps": self.steps,
             "files": self.slack.files,
+            "second_reading": self.second_reading,
             "checkpoint_days": self.settings.agent.checkpoint_days,
         }
 
@@ -161,6 +166,34 @@ async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
     await check_model(choice)
 
 
+def build_caller(settings: Settings, database: Database, choice: ModelChoice) -> ModelCaller:
+    """What calls the model and records each call with its cost."""
+    return ModelCaller(
+        database,
+        model=choice.model,
+        tries=settings.model.tries,
+        prices={name: Price(price.input, price.output) for name, price in settings.model.prices.items()},
+        redactor=Redactor(settings.secrets()),
+    )
+
+
+def build_second_reading(
+    settings: Settings, database: Database, identity: Identity, choice: ModelChoice
+) -> SecondReading | None:
+    """Who reads bots' messages once more; None where nobody is configured to."""
+    binary, model = settings.classifier.incident_classification_binary, settings.classifier.model == "on"
+    if not binary and not model:
+        return None
+    return SecondReading(
+        database,
+        identity,
+        program=Program(binary) if binary else None,
+        model=ModelClassifier(database, build_chat_model(choice), build_caller(settings, database, choice))
+        if model
+        else None,
+    )
+
+
 def build_runner(settings: Settings, database: Database, choice: ModelChoice) -> Runner:
     """The agent on a database and a model.
 
@@ -173,13 +206,7 @@ def build_runner(settings: Settings, database: Database, choice: ModelChoice) ->
         database,
         build_chat_model(choice),
         load_catalogue(),
-        caller=ModelCaller(
-            database,
-            model=choice.model,
-            tries=settings.model.tries,
-            prices={name: Price(price.input, price.output) for name, price in settings.model.prices.items()},
-            redactor=redactor,
-        ),
+        caller=build_caller(settings, database, choice),
         limits=Limits(
             model_calls=limits.model_calls,
             tool_calls=limits.tool_calls,
@@ -262,6 +289,7 @@ async def open_services(
         identity = await identify(client)
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
         enqueue = Enqueuer(queue)
+        second = build_second_reading(settings, database, identity, choice)
         directory = Directory(client, database, identity)
         backfill = build_backfill(settings, session, database, identity, enqueue)
         files = FileReader(session, database, token=token, api_url=settings.slack.api_url)
@@ -270,7 +298,7 @@ async def open_services(
         steps = Steps(
             database, build_steps(settings, runner=runner, policies=policies, poster=Poster(database, outbox))
         )
-        inbox = Inbox(database, identity, enqueue, wants_steps=steps.may_want)
+        inbox = Inbox(database, identity, enqueue, wants_steps=steps.may_want, again=second.wanted if second else None)
         secret = settings.slack.signing_secret
         hasty = build_client(token, settings.slack.api_url, session, patient=False)
         app = build_app(client, secret.get_secret_value() if secret else None, inbox)
@@ -284,6 +312,7 @@ async def open_services(
             embedder=embedder,
             enqueue=enqueue,
             steps=steps,
+            second_reading=second,
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill, files),
             answering=Answering(
                 database,

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from ratchet import evaluate
+
 # Read when langgraph is imported: without it a poisoned checkpoint row could run code.
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
@@ -55,6 +57,9 @@ def options(
     ] = False,
 ) -> None:
     """An operations agent for Slack. `ratchet settings` lists every setting."""
+
+
+app.add_typer(evaluate.app)
 
 
 class Part(StrEnum):
@@ -244,7 +249,6 @@ def _unused(settings: Any) -> list[str]:
     given = {
         "RATCHET_DOCUMENTATION": settings.documentation,
         "RATCHET_CHANNEL_MONITOR_CONFIG_FILE": settings.channel_monitor_config_file,
-        "RATCHET_CLASSIFIER_INCIDENT_CLASSIFICATION_BINARY": settings.classifier.incident_classification_binary,
     }
     return [name for name, value in given.items() if value]
 

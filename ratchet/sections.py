@@ -185,6 +185,23 @@ class PolicySettings(Section):
 
 
 class ClassifierSettings(Section):
-    """An external program that classifies alerts."""
+    """Who reads bots' messages for alerts besides the built-in parsers."""
 
-    incident_classification_binary: Path | None = Field(None, description="program; not used by this version yet")
+    incident_classification_binary: Path | None = Field(
+        None, description="program (absolute path) whose word on bots' messages counts instead"
+    )
+    model: Literal["off", "on"] = Field(
+        "off", description="on: the chat model reads what the parsers leave in doubt; costs a call a message"
+    )
+
+    @field_validator("incident_classification_binary")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        if value and not value.is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value  # YAML's on and off

@@ -169,7 +169,7 @@ class Backfill:
             page = await self._patiently(channel_id, thread_ts, cursor)
             spoken = self._parsed(channel_id, page["messages"])
             async with self._database.connection() as conn, conn.transaction():
-                stored += len(await remember(conn, self._identity, spoken))
+                stored += len((await remember(conn, self._identity, spoken)).new)
             cursor = _next_cursor(page)
             if not cursor:
                 return stored
@@ -241,7 +241,7 @@ class Backfill:
         people = {user_id for message in spoken for user_id in self._identity.people_in(message)}
         known = await channels.user_names(conn, team_id, sorted(people))
         await self._directory.learn(people - known.keys())
-        new = await remember(conn, self._identity, spoken)
+        new = (await remember(conn, self._identity, spoken)).new
         reacted = {m.ts: m.reactions for m in spoken if m.reactions and m.key not in new}
         if reacted:
             await reactions.add_missing(conn, team_id, channel_id, reacted)

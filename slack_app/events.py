@@ -58,6 +58,8 @@ class IncomingMessage:
     edited_ts: str | None
     files: tuple[File, ...] = ()
     reactions: dict[str, list[str]] = field(default_factory=dict)
+    attachments: Any = field(default=None, repr=False)
+    blocks: Any = field(default=None, repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -232,6 +234,8 @@ def parse_message(team_id: str, message: dict[str, Any], channel_id: str, channe
         edited_ts=_ts(edited["ts"]) if edited else None,
         files=parse_files(message.get("files")),
         reactions=_reactions(message.get("reactions")),
+        attachments=message.get("attachments"),
+        blocks=message.get("blocks"),
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slack_app.events import IncomingMessage
-from storage.messages import NewMessage
+from storage.messages import NewAlert, NewMessage
 from storage.turns import Source
-from tools.alerts import read_alert
+from tools.alerts import Alert, AlertMessage, overall, read
 
 ADDRESSING = {None, "file_share", "thread_broadcast", "me_message"}
 USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
@@ -55,7 +55,7 @@ class Identity:
         return {*USER.findall(message.text), message.user_id or ""} - {"", self.bot_user_id}
 
     def describe(self, message: IncomingMessage, names: Mapping[str, str]) -> NewMessage:
-        """A message as it is stored: with names, permalink and the alert that it reports.
+        """A message as it is stored: with names, permalink and the alerts that it reports.
 
         Args:
             message: as Slack delivered it.
@@ -63,7 +63,7 @@ class Identity:
         """
         names = {self.bot_user_id: self.name, **names}
         is_own = self.wrote(message)
-        alert = None if is_own else read_alert(message.text, is_bot=message.is_bot)
+        alerts = [] if is_own else read(alert_message(message))
         return NewMessage(
             team_id=message.team_id,
             channel_id=message.channel_id,
@@ -76,9 +76,29 @@ class Identity:
             searchable=not is_own and self.addressed_by(message) is None,
             text=USER.sub(lambda match: "@" + names.get(match[1], match[1]), message.text),
             permalink=self.permalink(message.channel_id, message.ts, message.thread_ts),
-            alert=alert.alert if alert else None,
-            service=alert.service if alert else None,
-            alert_action=alert.action if alert else "none",
+            alert_action=overall(alerts),
             edited_ts=message.edited_ts,
             attrs=message.attrs(),
+            alerts=tuple(new_alert(alert) for alert in alerts),
         )
+
+
+def alert_message(message: IncomingMessage) -> AlertMessage:
+    """A message as the classifier reads it."""
+    return AlertMessage(
+        message.bot_username or "", message.raw_text, message.attachments, message.blocks, is_bot=message.is_bot
+    )
+
+
+def new_alert(alert: Alert) -> NewAlert:
+    """A reading as it is stored."""
+    return NewAlert(
+        fingerprint=alert.fingerprint,
+        action=alert.action,
+        alert=alert.alert,
+        service=alert.service,
+        priority=alert.priority,
+        duration=alert.duration,
+        parser=alert.parser,
+        confidence=alert.confidence,
+    )

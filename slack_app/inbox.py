@@ -45,9 +45,13 @@ BACKFILL_LOCK = "backfill:{channel_id}"
 class Job:
     """Work for the queue; jobs of one lock run one after the other, in their order."""
 
-    task: Literal["answer", "ask", "onboard", "backfill", "refresh", "read_file", "process"]
+    task: Literal["answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process"]
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
+
+
+# Whether a message is to be read once more, by a program or a model: (as delivered, as described).
+Again = Callable[[IncomingMessage, NewMessage], bool]
 
 
 class Enqueue(Protocol):
@@ -124,10 +128,21 @@ def _turn(identity: Identity, message: IncomingMessage) -> NewTurn | None:
     )
 
 
-def process_job(message: NewMessage) -> Job:
+def process_job(team_id: str, channel_id: str, ts: str) -> Job:
     """The job that does what follows by itself from a new message."""
+    key = {"team_id": team_id, "channel_id": channel_id, "ts": ts}
+    return Job("process", f"steps:{team_id}:{channel_id}:{ts}", key)
+
+
+def classify_job(message: NewMessage, *, is_new: bool = False) -> Job:
+    """The job that has a message read by a program or a model; a message's readings come one after the other.
+
+    What follows by itself from a new message comes after it.
+    """
     key = {"team_id": message.team_id, "channel_id": message.channel_id, "ts": message.ts}
-    return Job("process", "steps:{team_id}:{channel_id}:{ts}".format(**key), key)
+    return Job(
+        "classify", "classify:{team_id}:{channel_id}:{ts}".format(**key), key | ({"then": "process"} if is_new else {})
+    )
 
 
 @dataclass(frozen=True)
@@ -148,11 +163,13 @@ class Inbox:
         enqueue: Enqueue,
         *,
         wants_steps: Callable[[NewMessage], bool] = lambda message: False,
+        again: Again | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
         self._enqueue = enqueue
         self._wants_steps = wants_steps
+        self._again = again
         # One group at a time: two of them could wait for each other's rows.
         self._group = GroupCommit(self._write, lanes=1)
         self._known_channels: set[tuple[str, ChannelKind | None]] = set()
@@ -210,11 +227,20 @@ class Inbox:
         if not arrived:
             return []
         jobs = await self._channels(conn, arrived)
-        new = await remember(conn, self._identity, arrived)
-        jobs += [process_job(message) for message in new.values() if self._wants_steps(message)]
-        jobs += file_jobs(message for message in arrived if message.key in new)
+        stored = await remember(conn, self._identity, arrived)
+        for message in arrived:
+            if message.key in stored.new:
+                jobs += self._follow(message, stored.new[message.key])
+        jobs += file_jobs(message for message in arrived if message.key in stored.new)
         jobs += await self._parents(conn, arrived)
         return jobs + await accept(conn, self._identity, arrived)
+
+    def _follow(self, message: IncomingMessage, described: NewMessage) -> list[Job]:
+        """What follows by itself from a new message; a second reading decides what comes after it."""
+        if self._again and self._again(message, described):
+            return [classify_job(described, is_new=True)]
+        key = (described.team_id, described.channel_id, described.ts)
+        return [process_job(*key)] if self._wants_steps(described) else []
 
     async def _parents(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
         """Have the threads read of which a reply came but whose first message is not known."""
@@ -248,8 +274,9 @@ class Inbox:
     async def _apply(self, conn: Connection, event: events.Event | None) -> list[Job]:
         match event:
             case MessageChanged(message):
-                await remember(conn, self._identity, [message])
-                return file_jobs([message])
+                stored = await remember(conn, self._identity, [message])
+                again = self._again and self._again(message, stored.described[0])
+                return file_jobs([message]) + ([classify_job(stored.described[0])] if again else [])
             case MessageDeleted(team_id, channel_id, ts):
                 await messages.delete(conn, team_id, channel_id, ts)
                 await inbox.forget(conn, team_id, f"{channel_id}:{ts}")

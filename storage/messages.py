@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from psycopg.types.json import Json
@@ -15,6 +15,20 @@ from storage.db import Connection
 
 AlertAction = Literal["none", "open_incident", "close_incident"]
 Author = Literal["any", "human", "bot"]
+
+
+@dataclass(frozen=True)
+class NewAlert:
+    """An alert that a message reports (storage/alerts.py)."""
+
+    fingerprint: str
+    action: AlertAction
+    alert: str
+    service: str | None
+    priority: str | None
+    duration: timedelta | None
+    parser: str
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -32,11 +46,19 @@ class NewMessage:
     text: str
     searchable: bool = True
     permalink: str = ""
-    alert: str | None = None
-    service: str | None = None
     alert_action: AlertAction = "none"
     edited_ts: str | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
+    alerts: tuple[NewAlert, ...] = ()
+
+    @property
+    def said_at(self) -> datetime:
+        """When its newest text was written."""
+        return datetime.fromtimestamp(float(self.edited_ts or self.ts), UTC)
+
+    def row(self) -> dict[str, Any]:
+        """Its columns."""
+        return {name: value for name, value in self.__dict__.items() if name != "alerts"}
 
 
 @dataclass(frozen=True)
@@ -55,23 +77,6 @@ class StoredMessage:
     permalink: str
     posted_at: datetime
     reply_count: int
-
-
-@dataclass(frozen=True)
-class AlertCount:
-    """How often an alert fired and resolved in a window.
-
-    ``last_at`` is when it fired last (where it did not fire: when it resolved); ``permalinks`` lead to its newest
-    firings, at most 3.
-    """
-
-    alert: str
-    service: str | None
-    fired: int
-    resolved: int
-    first_at: datetime
-    last_at: datetime
-    permalinks: list[str]
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class MessageFilter:
         if self.until:
             conditions.append("m.posted_at < %(until)s")
         if self.alerts != "any":
-            conditions.append(f"m.alert is {'not ' if self.alerts == 'only' else ''}null")
+            conditions.append(f"m.alert_action {'<>' if self.alerts == 'only' else '='} 'none'")
         return " and ".join(conditions)
 
     def params(self) -> dict[str, Any]:
@@ -108,8 +113,8 @@ class MessageFilter:
 
 
 # Any of the words may match and rank decides: a question is not a list of required words.
-STORED = """team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable, text, permalink, alert,
-            service, alert_action, edited_ts, attrs"""
+STORED = """team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable, text, permalink,
+            alert_action, edited_ts, attrs"""
 QUERY = "replace(plainto_tsquery('english', %(query)s)::text, ' & ', ' | ')::tsquery"
 HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id,
          case when m.is_bot then m.author else coalesce(u.name, m.author) end as author,
@@ -122,7 +127,7 @@ FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel
 
 async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> set[tuple[str, str]]:
     """Store messages, and return which are new, as (channel, ts); where that is known, nothing changes."""
-    rows = sorted((message.__dict__ for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
+    rows = sorted((message.row() for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
     cur = await conn.execute(
         f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s)
             on conflict (team_id, channel_id, ts) do nothing returning channel_id, ts""",
@@ -150,11 +155,11 @@ async def apply_edit(conn: Connection, message: NewMessage) -> bool:
         return True
     await conn.execute(
         """update messages
-           set text = %(text)s, alert = %(alert)s, service = %(service)s, alert_action = %(alert_action)s,
-               edited_ts = %(edited_ts)s, attrs = attrs - 'files' || %(files)s::jsonb
+           set text = %(text)s, alert_action = %(alert_action)s, edited_ts = %(edited_ts)s,
+               attrs = attrs - 'files' || %(files)s::jsonb
            where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
              and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric""",
-        {**message.__dict__, "files": Json({key: message.attrs[key] for key in ("files",) if key in message.attrs})},
+        {**message.row(), "files": Json({key: message.attrs[key] for key in ("files",) if key in message.attrs})},
     )
     return False
 
@@ -188,9 +193,12 @@ async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> No
     await conn.execute(
         """insert into messages (team_id, channel_id, ts, text, deleted_at) values (%s, %s, %s, '', now())
            on conflict (team_id, channel_id, ts) do update
-           set text = '', author = '', alert = null, service = null, alert_action = 'none', attrs = '{}',
+           set text = '', author = '', alert_action = 'none', attrs = '{}',
                deleted_at = coalesce(messages.deleted_at, now())""",
         (team_id, channel_id, ts),
+    )
+    await conn.execute(
+        "delete from alerts where team_id = %s and channel_id = %s and ts = %s", (team_id, channel_id, ts)
     )
 
 
@@ -244,25 +252,6 @@ async def search(
         params,
     )
     return total, hits
-
-
-async def count_alerts(conn: Connection, viewer: Viewer, where: MessageFilter, *, limit: int) -> list[AlertCount]:
-    """Alerts of the window by how often they fired, most first."""
-    return await db.fetch_all(
-        conn,
-        AlertCount,
-        f"""select m.alert, mode() within group (order by m.service) as service,
-                   count(*) filter (where m.alert_action = 'open_incident')::int as fired,
-                   count(*) filter (where m.alert_action = 'close_incident')::int as resolved,
-                   min(m.posted_at) as first_at,
-                   coalesce(max(m.posted_at) filter (where m.alert_action = 'open_incident'),
-                            max(m.posted_at)) as last_at,
-                   (array_agg(m.permalink order by m.alert_action = 'open_incident' desc, m.posted_at desc))[1:3]
-                     as permalinks
-            {FROM} where {VISIBLE} and {where.where()} and m.alert is not null
-            group by m.alert order by fired desc, m.alert limit %(limit)s""",
-        {**viewer.params(), **where.params(), "limit": limit},
-    )
 
 
 async def read_thread(

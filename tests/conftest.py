@@ -105,13 +105,19 @@ class Memory:
                 (user_id, channel_id, seconds_ago),
             )
 
-    async def say(self, text, *, channel="C1", at=None, ts=None, user="U1", bot=False, **fields):
-        """Store a message, written ``at`` a time or now; returns its ts."""
-        from storage import messages
-        from storage.messages import NewMessage
+    async def say(
+        self, text, *, channel="C1", at=None, ts=None, user="U1", bot=False, alert=None, service=None, **fields
+    ):
+        """Store a message, written ``at`` a time or now, that may report an alert; returns its ts."""
+        from storage import alerts, messages
+        from storage.messages import NewAlert, NewMessage
 
         self._number += 1
         ts = ts or f"{int((at or datetime.now(UTC)).timestamp())}.{self._number:06}"
+        if alert:
+            action = fields.setdefault("alert_action", "open_incident")
+            reading = NewAlert(f"{service}/{alert}", action, alert, service, None, None, "test", 1.0)
+            fields["alerts"] = (reading,)
         message = NewMessage(
             team_id="T1",
             channel_id=channel,
@@ -129,6 +135,7 @@ class Memory:
         )
         async with self.database.connection() as conn:
             await messages.insert(conn, message)
+            await alerts.insert_all(conn, [message])
         return ts
 
 

@@ -7,8 +7,10 @@ from typing import Literal, TypedDict
 
 from langchain_core.tools import ToolException, tool
 
+from storage import alerts as stored_alerts
 from storage import messages
-from storage.messages import AlertCount, Author, MessageFilter
+from storage.alerts import AlertCount
+from storage.messages import Author, MessageFilter
 from tools.context import Runtime, find_channel
 from tools.hits import MessageHit, show
 from tools.windows import parse_time
@@ -84,7 +86,7 @@ async def search_messages(
     async with context.database.connection() as conn:
         total, hits = await messages.search(conn, context.viewer, where, limit=limit)
         if group_by == "alert":
-            alerts = [_show(row) for row in await messages.count_alerts(conn, context.viewer, where, limit=limit)]
+            alerts = [_show(row) for row in await stored_alerts.count_alerts(conn, context.viewer, where, limit=limit)]
         else:
             found = [show(hit) for hit in hits]
     return SearchResult(

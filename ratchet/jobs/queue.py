@@ -12,7 +12,7 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import answers, files, maintenance, onboarding, steps
+from ratchet.jobs import alerts, answers, files, maintenance, onboarding, steps
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
@@ -24,6 +24,7 @@ QUEUES = {
     "answer": answers.QUEUE,
     "ask": answers.QUEUE,
     "process": steps.QUEUE,
+    "classify": alerts.QUEUE,
     "onboard": onboarding.QUEUE,
     "backfill": onboarding.QUEUE,
     "refresh": onboarding.QUEUE,
@@ -33,6 +34,7 @@ PRIORITIES = {
     "answer": 10,
     "ask": 10,
     "process": 5,
+    "classify": 5,
     "onboard": onboarding.PRIORITY,
     "backfill": onboarding.PRIORITY,
     "refresh": 0,
@@ -44,7 +46,7 @@ PRIORITIES = {
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    topics = (answers, steps, onboarding, files, maintenance)
+    topics = (answers, alerts, steps, onboarding, files, maintenance)
     for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)

@@ -18,9 +18,8 @@ from tests.e2e.conftest import World
 QUESTION = "which alerts fired most in #ops-alerts this week?"
 LINE = re.compile(r"\*\*(?P<alert>.+?)\*\*.*?: fired (?P<fired>\d+ times|once|twice|never|0 times)", re.IGNORECASE)
 RECOUNT = """
-select count(*) from messages join channels using (team_id, channel_id)
-where name = 'ops-alerts' and is_bot and alert = %s and alert_action = 'open_incident'
-  and to_timestamp(ts::float) between now() - interval '7 days' and now()
+select count(*) from alerts join channels using (team_id, channel_id)
+where name = 'ops-alerts' and alert = %s and action = 'open_incident' and at between now() - interval '7 days' and now()
 """
 IN_WORDS = {"once": 1, "twice": 2, "never": 0}
 

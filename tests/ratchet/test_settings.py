@@ -82,12 +82,19 @@ def test_the_own_name_wins_over_the_common_one(load):
         ({"RATCHET_EMBEDDINGS_PROVIDERS": "minilm,bert"}, "", "embeddings.providers.1: Input should be 'auto'"),
         ({"RATCHET_JOBS__STALLED_SECONDS": "1"}, "", "at least twice"),
         ({"RATCHET_OPENAI_MODEL": "x"}, "openai: 3", "openai must hold keys and values"),
+        ({"RATCHET_CLASSIFIER_INCIDENT_CLASSIFICATION_BINARY": "bin/x"}, "", "must be an absolute path"),
+        ({}, "classifier: {model: maybe}", "classifier.model"),
     ],
 )
 def test_mistakes_are_named(load, environ, config, says):
     with pytest.raises(SettingsError) as error:
         load(environ, config=config)
     assert says in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("written", "read"), [("on", "on"), ("off", "off"), ("'on'", "on"), ("true", "on")])
+def test_on_and_off_may_be_written_as_yaml_reads_them(load, written, read):
+    assert load({}, config=f"classifier: {{model: {written}}}").classifier.model == read
 
 
 def test_a_named_file_must_exist(tmp_path):

@@ -91,7 +91,9 @@ async def test_a_channel_is_read_with_its_threads_and_nothing_twice(past, onboar
     assert not step.is_left
     assert await rows(COUNTS) == [(436, 205)]
     assert await rows("select name, onboarding_status from channels") == [("ops", "finished")]
-    assert await rows("select author, alert from messages where is_bot") == [("monitor", "DiskFull")]
+    assert await rows("select author, alert from messages join alerts using (channel_id, ts) where is_bot") == [
+        ("monitor", "DiskFull")
+    ]
     [(permalink, thread_ts)] = await rows("select permalink, thread_ts from messages where text = 'reply 204'")
     assert thread_ts == past(5) and f"thread_ts={past(5)}&cid={channel['ops']}" in permalink
     asked = await calls()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import channels, messages, usage
+from storage import alerts, channels, messages, usage
 from storage.access import Viewer
 from storage.messages import MessageFilter
 
@@ -32,7 +32,7 @@ async def by_one_channel(conn, viewer):
 
 
 async def by_alerts(conn, viewer):
-    rows = await messages.count_alerts(conn, viewer, MessageFilter(), limit=50)
+    rows = await alerts.count_alerts(conn, viewer, MessageFilter(), limit=50)
     return {row.alert for row in rows}
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import channels, messages
+from storage import alerts, channels, messages
 from storage.access import Viewer
 from storage.messages import MessageFilter, NewMessage
 
@@ -58,22 +58,12 @@ async def test_the_newest_edit_wins_in_whatever_order_edits_come(conn):
     assert await texts(conn) == ["third"]
 
 
-async def test_an_edit_from_firing_to_resolved_changes_what_counts(conn):
-    fields = {"is_bot": True, "alert": "DiskFull", "alert_action": "open_incident"}
-    await messages.insert(conn, message("firing", **fields))
-    await messages.apply_edit(
-        conn, message("resolved", **{**fields, "alert_action": "close_incident"}, edited_ts="1700000002.0")
-    )
-    [row] = await messages.count_alerts(conn, VIEWER, MessageFilter(), limit=5)
-    assert (row.fired, row.resolved) == (0, 1)
-
-
 async def test_a_deleted_message_leaves_a_tombstone_without_its_words(conn):
-    await messages.insert(conn, message("a password", alert="DiskFull", is_bot=True))
+    await messages.insert(conn, message("a password", alert_action="open_incident", is_bot=True))
     await messages.delete(conn, "T1", "C1", "1700000000.000100")
     assert await texts(conn) == [] and await messages.count(conn, "T1") == 0
-    stored = await (await conn.execute("select text, author, alert, search::text from messages")).fetchall()
-    assert stored == [("", "", None, "")]
+    stored = await (await conn.execute("select text, author, alert_action, search::text from messages")).fetchall()
+    assert stored == [("", "", "none", "")]
     assert await messages.exists(conn, "T1", "C1", "1700000000.000100")
 
 
@@ -169,7 +159,7 @@ async def test_no_search_text_is_an_error(memory, conn):
     for query in HOSTILE:
         total, hits = await messages.search(conn, VIEWER, MessageFilter(query=query), limit=5)
         assert total == len(hits) <= 1, query
-        assert await messages.count_alerts(conn, VIEWER, MessageFilter(query=query), limit=5) == []
+        assert await alerts.count_alerts(conn, VIEWER, MessageFilter(query=query), limit=5) == []
         await channels.find_visible(conn, VIEWER, query)
 
 

@@ -96,7 +96,8 @@ async def test_alert_counts_are_those_of_a_plain_recount(memory, ask):
     async with memory.database.connection() as conn:
         rows = await (
             await conn.execute(
-                "select alert, alert_action, ts::float8, permalink from messages where channel_id = 'C1'"
+                "select alert, alert_action, ts::float8, permalink from messages left join alerts using (channel_id, ts) "
+                "where channel_id = 'C1'"
             )
         ).fetchall()
     window = [r for r in rows if r[0] and (NOW - timedelta(days=7)).timestamp() <= r[2] < NOW.timestamp()]

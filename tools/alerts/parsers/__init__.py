@@ -1,0 +1,1 @@
+"""The parsers of single systems; each file is one system or one family."""
