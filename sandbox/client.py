@@ -187,6 +187,16 @@ class SandboxClient:
         """Add a person (`Workspace.add_user` names the fields); the user's id."""
         return str((await self._post("users", name=name, **fields))["user"])
 
+    async def change_channel(
+        self, channel: str, *, name: str | None = None, archived: bool | None = None, private: bool | None = None
+    ) -> None:
+        """Rename a channel, archive or unarchive it, make it private or public."""
+        await self._post("channels/change", channel=channel, name=name, archived=archived, private=private)
+
+    async def change_user(self, user: str, *, name: str | None = None, is_restricted: bool | None = None) -> None:
+        """Change somebody's short name, or whether they are a guest."""
+        await self._post("users/change", user=user, name=name, is_restricted=is_restricted)
+
     async def event(self, event: JSON, *, copies: int | None = None) -> str:
         """Deliver any event as it is; its event id."""
         return str((await self._post("event", event=event, copies=copies))["event_id"])

@@ -50,6 +50,8 @@ class Control:
             "channels": self._channels,
             "members": self._members,
             "users": self._users,
+            "channels/change": self._change_channel,
+            "users/change": self._change_user,
             "event": self._event,
             "ledger/clear": self._clear_ledger,
             "faults": self._faults,
@@ -129,6 +131,14 @@ class Control:
 
     async def _users(self, body: JSON) -> JSON:
         return {"user": self._slack.workspace.add_user(**body).id}
+
+    async def _change_channel(self, body: JSON) -> JSON:
+        people.change_channel(self._slack, **body)
+        return {}
+
+    async def _change_user(self, body: JSON) -> JSON:
+        people.change_user(self._slack, **body)
+        return {}
 
     async def _event(self, body: JSON) -> JSON:
         return {"event_id": send_event(self._slack, body["event"], body.get("copies"))}

@@ -125,6 +125,15 @@ class Workspace:
         self._bot_names[name] = bot.id
         return bot
 
+    def rename_user(self, user_id: str, name: str) -> None:
+        """Give a person another short name; raises `name_taken`."""
+        user = self.user(user_id)
+        if name in self._user_names:
+            raise SlackError("name_taken")
+        del self._user_names[user.name]
+        user.name = name
+        self._user_names[name] = user_id
+
     def user(self, user_id: str) -> User:
         """The user of this id; raises `user_not_found`."""
         if user_id not in self.users:
@@ -173,6 +182,15 @@ class Workspace:
         self.channels[channel.id] = channel
         self._channel_names[name] = channel.id
         return channel
+
+    def rename_channel(self, channel_id: str, name: str) -> None:
+        """Give a channel another name; raises `name_taken`."""
+        channel, name = self.channel(channel_id), name.removeprefix("#")
+        if name in self._channel_names:
+            raise SlackError("name_taken")
+        del self._channel_names[channel.name]
+        channel.name = name
+        self._channel_names[name] = channel_id
 
     def open_direct(self, user_ids: Iterable[str]) -> Channel:
         """The direct conversation of exactly these users: an `im` of two, an `mpim` of more."""

@@ -122,8 +122,9 @@ class Backfill:
         async with self._database.connection() as conn, conn.transaction():
             # What kind of channel it is, the first page asks Slack. Until then it counts as private.
             await channels.insert_unknown(conn, [NewChannel(team_id, channel_id, "private")])
-            finished_at = await backfills.open_onboarding(conn, team_id, channel_id, wanted=limit)
-            if finished_at and joined_ts and finished_at.timestamp() < float(joined_ts):
+            before = await backfills.progress(conn, team_id, channel_id)
+            await backfills.open_onboarding(conn, team_id, channel_id, wanted=limit)
+            if before and joined_ts and before.updated_at.timestamp() < float(joined_ts):
                 await backfills.open_gaps(conn, team_id, channel_id=channel_id)
 
     async def work(self, channel_id: str, *, pages: int) -> Step:
@@ -245,7 +246,7 @@ class Backfill:
         reacted = {m.ts: m.reactions for m in spoken if m.reactions and m.key not in new}
         if reacted:
             await reactions.add_missing(conn, team_id, channel_id, reacted)
-        jobs = file_jobs(message for message in spoken if message.key in new)
+        jobs = file_jobs(message for message in spoken if message.key in new or message.edited_ts)
         if work.since:
             jobs += await self._missed_questions(conn, work, [message for message in spoken if message.key in new])
         if work.kind != "thread":
@@ -302,7 +303,7 @@ class Backfill:
         if for_good or work.failures + 1 >= FAILURES:
             await backfills.fail_channel(conn, work.team_id, work.channel_id, explain(error))
             return 0.0
-        await backfills.trouble(conn, work, explain(error), status="pending")
+        await backfills.trouble(conn, work, explain(error), status="pending", keeps_cursor=code != "invalid_cursor")
         return min(2.0**work.failures, LONGEST_WAIT)
 
     def _parsed(self, channel_id: str, found: list[dict[str, Any]]) -> list[IncomingMessage]:

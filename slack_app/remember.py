@@ -39,6 +39,6 @@ async def remember(conn: Connection, identity: Identity, told: Sequence[Incoming
         if message.edited_ts and not (key in new and times[key] == 1):
             await messages.apply_edit(conn, message)
             await alerts.apply_edit(conn, message, keep=OTHER_READERS)
-    if new:
-        await reactions.apply_early(conn, identity.team_id, [ts for _, ts in new])
+    if awaited := [ts for (_, ts), has_reactions in new.items() if has_reactions]:
+        await reactions.apply_early(conn, identity.team_id, awaited)
     return Remembered(described, {key: m for m in described if (key := (m.channel_id, m.ts)) in new})

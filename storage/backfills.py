@@ -65,16 +65,12 @@ COLUMNS = "team_id, channel_id, kind, thread_ts, wanted, since, reached, cursor,
 ORDER = "array_position(array['gap', 'onboard'], kind), thread_ts desc"
 
 
-async def open_onboarding(conn: Connection, team_id: str, channel_id: str, *, wanted: int) -> datetime | None:
+async def open_onboarding(conn: Connection, team_id: str, channel_id: str, *, wanted: int) -> None:
     """Have a channel's newest ``wanted`` messages read, or go on where that stopped.
 
-    Where fewer were wanted before, reading goes on from there.
-
-    Returns:
-        When they had been read already, so that nothing is left to do; else None.
+    Where fewer were wanted before, reading goes on from there; where they were read already, nothing is left to do.
     """
-    finished_at: datetime | None = await db.fetch_value(
-        conn,
+    await conn.execute(
         """with opened as (
                insert into backfills as b (team_id, channel_id, kind, wanted)
                values (%(team_id)s, %(channel_id)s, 'onboard', %(wanted)s)
@@ -82,15 +78,12 @@ async def open_onboarding(conn: Connection, team_id: str, channel_id: str, *, wa
                set wanted = greatest(b.wanted, excluded.wanted), failures = 0, error = null,
                    status = case when b.status = 'finished' and excluded.wanted <= b.wanted
                             then b.status else 'pending' end
-               returning status, finished_at
-           ), channel as (
-               update channels set onboarding_status = 'started' from opened
-               where team_id = %(team_id)s and channel_id = %(channel_id)s and opened.status = 'pending'
+               returning status
            )
-           select finished_at from opened where status = 'finished'""",
+           update channels set onboarding_status = 'started' from opened
+           where team_id = %(team_id)s and channel_id = %(channel_id)s and opened.status = 'pending'""",
         {"team_id": team_id, "channel_id": channel_id, "wanted": wanted},
     )
-    return finished_at
 
 
 async def open_gaps(conn: Connection, team_id: str, *, away_seconds: float = 0, channel_id: str | None = None) -> int:
@@ -209,14 +202,25 @@ async def advance(
     )
 
 
-async def trouble(conn: Connection, work: Backfill, error: str, *, status: Status, counts: bool = True) -> None:
-    """A page could not be read, and why; ``counts`` where that is a failure and not a wait that Slack asked for."""
+async def trouble(
+    conn: Connection, work: Backfill, error: str, *, status: Status, counts: bool = True, keeps_cursor: bool = True
+) -> None:
+    """A page could not be read, and why.
+
+    Args:
+        conn: the database, inside a transaction.
+        work: what was taken.
+        error: the reason, for operators.
+        status: ``pending`` where it will be tried again.
+        counts: whether it is a failure, and not a wait that Slack asked for.
+        keeps_cursor: whether the next page is still where it was.
+    """
     await conn.execute(
         f"""update backfills set error = %(error)s, status = %(status)s, updated_at = now(),
-               failures = failures + %(counts)s::integer, cursor = null,
+               failures = failures + %(counts)s::integer, cursor = case when %(keeps_cursor)s then cursor end,
                finished_at = case when %(status)s <> 'pending' then now() end
             where {KEY}""",
-        {**work.__dict__, "error": error, "status": status, "counts": counts},
+        {**work.__dict__, "error": error, "status": status, "counts": counts, "keeps_cursor": keeps_cursor},
     )
 
 

@@ -125,15 +125,22 @@ FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
 
-async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> set[tuple[str, str]]:
-    """Store messages, and return which are new, as (channel, ts); where that is known, nothing changes."""
+async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> dict[tuple[str, str], bool]:
+    """Store messages; where (channel, ts) is known, nothing changes.
+
+    Returns:
+        Those that are new, as (channel, ts), and whether reactions came before them (storage/reactions.py).
+    """
     rows = sorted((message.row() for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
     cur = await conn.execute(
         f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s)
-            on conflict (team_id, channel_id, ts) do nothing returning channel_id, ts""",
+            on conflict (team_id, channel_id, ts) do nothing
+            returning channel_id, ts, exists (
+                select 1 from early_reactions e
+                where e.team_id = messages.team_id and e.channel_id = messages.channel_id and e.ts = messages.ts)""",
         (Json(rows),),
     )
-    return set(await cur.fetchall())
+    return {(channel_id, ts): has_reactions for channel_id, ts, has_reactions in await cur.fetchall()}
 
 
 async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> int:

@@ -1,6 +1,7 @@
-"""What people do: write, edit, delete, react, come and go, press Stop."""
+"""What people do: write, edit, delete, react, come and go, change channels and profiles, press Stop."""
 
 from sandbox.slack.publish import (
+    publish_channel_change,
     publish_edit,
     publish_membership,
     publish_message,
@@ -9,7 +10,7 @@ from sandbox.slack.publish import (
     send_event,
 )
 from sandbox.slack.records import JSON, Channel, Message, SlackError
-from sandbox.slack.render import render_message
+from sandbox.slack.render import render_message, render_user
 from sandbox.slack.rich_text import rich_text
 from sandbox.slack.state import Slack
 from sandbox.slack.streams import stop_by_reader
@@ -155,6 +156,40 @@ def join(slack: Slack, channel: str, user: str, *, leave: bool = False) -> None:
     subtype = "channel_leave" if leave else "channel_join"
     message = slack.workspace.add_message(where.id, text, user=person.id, subtype=subtype)
     publish_message(slack, message)
+
+
+def change_channel(
+    slack: Slack, channel: str, *, name: str | None = None, archived: bool | None = None, private: bool | None = None
+) -> None:
+    """Rename a channel, archive or unarchive it, make it private or public: events as Slack sends them."""
+    where = slack.workspace.channel_named(channel)
+    if name is not None:
+        slack.workspace.rename_channel(where.id, name)
+        publish_channel_change(slack, where, "rename")
+    if archived is not None:
+        where.is_archived = archived
+        publish_channel_change(slack, where, "archive" if archived else "unarchive")
+    if private is not None:
+        where.kind = "group" if private else "channel"
+        kind = "private" if private else "public"
+        message = slack.workspace.add_message(
+            where.id,
+            f"made this channel *{kind}*",
+            user=next(iter(where.members), None),
+            subtype=f"channel_convert_to_{kind}",
+        )
+        publish_message(slack, message)
+
+
+def change_user(slack: Slack, user: str, *, name: str | None = None, is_restricted: bool | None = None) -> None:
+    """Change somebody's display name or make them a guest: event `user_change`."""
+    person = slack.workspace.user_named(user)
+    if name is not None:
+        slack.workspace.rename_user(person.id, name)
+    if is_restricted is not None:
+        person.is_restricted = is_restricted
+    event_ts = slack.workspace.new_ts()
+    send_event(slack, {"type": "user_change", "user": render_user(slack.workspace, person), "event_ts": event_ts})
 
 
 def stop(slack: Slack, channel: str, thread_ts: str, user: str) -> list[str]:

@@ -150,6 +150,16 @@ def publish_membership(slack: Slack, channel: Channel, user: str, *, left: bool)
     send_event(slack, event)
 
 
+def publish_channel_change(slack: Slack, channel: Channel, change: str) -> None:
+    """A channel was renamed, archived or unarchived: event `channel_rename`, or `group_rename` where it is private."""
+    if not _heard(slack, channel) and channel.kind != "channel":
+        return
+    event: JSON = {"type": f"{channel.kind}_{change}", "channel": channel.id, "event_ts": slack.workspace.new_ts()}
+    if change == "rename":
+        event["channel"] = {"id": channel.id, "name": channel.name, "created": channel.created}
+    send_event(slack, event)
+
+
 def show_stream(slack: Slack, message: Message, state: str) -> None:
     """Show how far a streamed message has come; `state` is `started`, `appended` or `stopped`."""
     stream = slack.streams.get((message.channel_id, message.ts))

@@ -23,13 +23,14 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 SLASH_COMMAND = re.compile(r"(?<![\w.])/ratchet\b")
 SCOPES = {
     "app_mentions:read", "assistant:write", "chat:write", "commands", "channels:history", "groups:history",
-    "im:history", "mpim:history", "channels:read", "groups:read", "im:read", "mpim:read", "im:write", "files:write",
-    "reactions:read", "reactions:write", "users:read", "users:read.email",
+    "im:history", "mpim:history", "channels:read", "groups:read", "im:read", "mpim:read", "im:write", "files:read",
+    "files:write", "reactions:read", "reactions:write", "users:read", "users:read.email",
 }  # fmt: skip
 EVENTS = {
     "app_home_opened", "app_context_changed", "agent_session_stopped", "agent_session_title_changed", "app_mention",
     "message.channels", "message.groups", "message.im", "message.mpim", "reaction_added", "reaction_removed",
-    "member_joined_channel", "member_left_channel",
+    "member_joined_channel", "member_left_channel", "channel_archive", "channel_deleted", "channel_rename",
+    "channel_unarchive", "group_archive", "group_deleted", "group_rename", "group_unarchive", "team_join", "user_change",
 }  # fmt: skip
 # Put together here, so that this file does not hold what it looks for.
 REGISTRIES = [".".join(parts) for parts in (

@@ -253,3 +253,41 @@ async def test_what_is_missed_while_the_sockets_are_down_is_read(world, fill):
 
         await until(missed)
         watch.cancel()
+
+
+async def test_what_happens_to_channels_and_people_is_known_at_once(world):
+    async with world.ratchet() as services:
+        workspace = world.sandbox.workspace
+        ops, team_id = workspace.channel_named("ops").id, world.sandbox.team_id
+
+        async def known(statement, expected):
+            async def is_so():
+                return await rows(services.database, statement) == expected
+
+            await until(is_so)
+
+        channel = f"select name, kind, coalesce(attrs ->> 'state', '') from channels where channel_id = '{ops}'"
+        await known(f"{channel} and onboarding_status = 'finished'", [("ops", "public", "")])
+        await world.client.change_channel("ops", name="operations", archived=True)
+        await known(channel, [("operations", "public", "archived")])
+        await world.client.change_channel("operations", archived=False, private=True)
+        await known(channel, [("operations", "private", "")])
+        await world.client.change_channel("operations", private=False)
+        await known(channel, [("operations", "public", "")])  # Slack was asked
+        await world.client.change_user("oncall-b", name="night-shift", is_restricted=True)
+        await known("select is_guest, team_id from users where name = 'night-shift'", [(True, team_id)])
+
+
+async def test_the_beginning_of_a_text_file_can_be_searched(world):
+    async with world.ratchet() as services:
+        runbook = b"# Restart\nkubectl rollout restart deploy/api\n"
+        await world.client.say("ops", "see the runbook", user="oncall-a", files=[("restart.md", runbook)])
+        found = "select text from messages where search @@ plainto_tsquery('english', 'kubectl rollout')"
+
+        async def is_found():
+            return await rows(services.database, found)
+
+        await until(is_found)
+        assert await is_found() == [
+            ("see the runbook\n[file: restart.md (text/markdown)]\n# Restart\nkubectl rollout restart deploy/api",)
+        ]

@@ -1,5 +1,6 @@
 """Reading a channel's past, and what was missed in an outage."""
 
+import asyncio
 import time
 
 import pytest
@@ -130,13 +131,31 @@ async def test_a_reading_that_breaks_off_is_taken_up_again(past, onboard, read, 
     assert (await progress()).error is None
 
 
-async def test_a_thread_goes_on_with_the_page_where_it_broke_off(past, onboard, read, people, calls, rows):
-    await people.fault("conversations.replies", "drop_before_accept")
-    step = await onboard(limit=1000)
-    while step.is_left:
-        step = await read()
+@pytest.mark.parametrize("fault", [{"kind": "http", "status": 503}, {"kind": "ratelimited", "retry_after": 1}])
+async def test_a_thread_goes_on_with_the_page_where_it_broke_off(
+    past, backfill, read, channel, people, calls, rows, fault
+):
+    await backfill.begin(channel["ops"], limit=1000)
+    await read(3)  # two pages of the channel and one of the thread
+    await people.fault("conversations.replies", **fault)
+    step = await read()
+    assert step.wait_seconds == pytest.approx(1, abs=0.1)
+    await asyncio.sleep(1)
+    await read()
     asked = [call for call in await calls() if call[0] == "replies"]
     assert len(asked) == len(set(asked)) == 2 and await rows(COUNTS) == [(436, 205)]
+
+
+async def test_a_thread_whose_cursor_slack_has_forgotten_is_read_from_its_beginning(
+    past, backfill, read, channel, people, rows
+):
+    await backfill.begin(channel["ops"], limit=1000)
+    await read(3)
+    await people.fault("conversations.replies", "error", error="invalid_cursor")
+    await read()
+    assert await rows("select cursor, failures from backfills where kind = 'thread'") == [(None, 1)]
+    await read()
+    assert await rows(COUNTS) == [(436, 205)]
 
 
 async def test_slack_is_left_alone_as_long_as_it_asks_for(past, onboard, read, people, progress, rows):
@@ -309,8 +328,9 @@ async def test_a_gap_in_a_gap_begins_where_the_first_one_did(past, onboard, miss
     await onboard(limit=10)
     for number in range(PAGE + 10):
         await people.say("ops", f"missed {number}", user="oncall-a", silent=True)
-    await people.fault("conversations.history", "drop_before_accept")
-    await missed()  # stored nothing
+    await people.fault("conversations.history", "http", status=503)
+    await missed()
+    assert await rows("select count(*) from messages where text like 'missed%%'") == [(0,)]
     await people.say("ops", "missed again", user="oncall-a", silent=True)
     await missed()
     assert await rows("select count(*) from messages where text like 'missed%%'") == [(PAGE + 11,)]
@@ -323,3 +343,16 @@ async def test_whoever_invites_ratchet_again_gets_what_it_missed(onboard, people
     assert await rows(COUNTS) == [(0, 0)]
     await onboard(joined_ts=f"{time.time() + 1:.6f}")
     assert await rows("select text from messages") == [("without Ratchet",)]
+
+
+async def test_a_reading_that_failed_goes_on_after_an_invitation_and_has_no_hole(
+    past, backfill, read, onboard, channel, people, rows
+):
+    await backfill.begin(channel["ops"], limit=1000)
+    await read(1)
+    await people.fault("conversations.history", "error", error="not_in_channel")
+    await read()
+    await people.say("ops", "without Ratchet", user="oncall-a", silent=True)
+    await onboard(joined_ts=f"{time.time() + 1:.6f}")
+    assert await rows(COUNTS) == [(437, 205)]
+    assert await rows("select onboarding_status from channels") == [("finished",)]
