@@ -29,6 +29,7 @@ from storage.db import Database
 from storage.leases import Lease
 from storage.messages import StoredMessage
 from storage.turns import Turn
+from tools.context import Embedder
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
@@ -78,12 +79,14 @@ class Runner:
         caller: ModelCaller,
         limits: Limits,
         redactor: Redactor,
+        embedder: Embedder | None = None,
     ) -> None:
         self._database = database
         self._model = model
         self._caller = caller
         self._limits = limits
         self._redactor = redactor
+        self._embedder = embedder
         self._saver = FencedSaver(database)
         self.catalogue = catalogue
         self.graph = build_graph(
@@ -195,6 +198,7 @@ class Runner:
             database=self._database,
             now=now,
             workspace_url=question.workspace_url,
+            embedder=self._embedder,
             requester=requester,
             lease=question.lease,
             reply=reply,

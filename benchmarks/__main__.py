@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measures turns, storage and acks, and prints the figures beside their targets."""
+"""``python -m benchmarks``: measures turns, storage, acks and search, and prints the figures beside their targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("turns", "throughput", "growth", "latency", "acks", "start")
+NAMES = ("turns", "throughput", "growth", "latency", "acks", "start", "search")
 
 
 def main() -> None:

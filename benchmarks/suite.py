@@ -20,6 +20,7 @@ from benchmarks.databases import NewDatabase, open_databases
 from benchmarks.growth import measure_growth
 from benchmarks.profiling import profile_turns
 from benchmarks.report import Outcome, Target, targets_table
+from benchmarks.search import measure_search
 from benchmarks.start import measure_start
 from benchmarks.turns import measure_latency, measure_throughput, time_turns
 from ratchet.telemetry import configure_logging
@@ -42,6 +43,8 @@ class Sizes:
     burst: int = 10
     burst_rounds: int = 6
     profile_turns: int = 60
+    search_messages: int = 100_000
+    search_queries: int = 300
 
 
 FULL = Sizes()
@@ -58,6 +61,8 @@ QUICK = Sizes(
     burst=10,
     burst_rounds=1,
     profile_turns=20,
+    search_messages=10_000,
+    search_queries=90,
 )
 
 
@@ -114,6 +119,10 @@ async def run_one(name: str, sizes: Sizes, new_database: NewDatabase) -> Outcome
         case "start":
             return await measure_start(
                 new_database, single=sizes.starts, burst=sizes.burst, burst_rounds=sizes.burst_rounds
+            )
+        case "search":
+            return await measure_search(
+                await new_database(), stored=sizes.search_messages, queries=sizes.search_queries
             )
     raise ValueError(f"there is no benchmark {name!r}")
 

@@ -96,6 +96,7 @@ class Services:
             "backfill_limit": backfill_limit(self.settings),
             "database": self.database,
             "directory": self.slack.directory,
+            "embedder": self.embedder,
             "enqueue": self.enqueue,
             "steps": self.steps,
             "files": self.slack.files,
@@ -194,8 +195,10 @@ def build_second_reading(
     )
 
 
-def build_runner(settings: Settings, database: Database, choice: ModelChoice) -> Runner:
-    """The agent on a database and a model.
+def build_runner(
+    settings: Settings, database: Database, choice: ModelChoice, embedder: Embedder | None = None
+) -> Runner:
+    """The agent on a database, a model and, to search by meaning, an embedding model.
 
     Raises:
         CatalogueError: a tool does not fit.
@@ -217,6 +220,7 @@ def build_runner(settings: Settings, database: Database, choice: ModelChoice) ->
             keep_turns=limits.keep_turns,
         ),
         redactor=redactor,
+        embedder=embedder,
     )
 
 
@@ -281,13 +285,13 @@ async def open_services(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_storage(settings, prepare=prepare))
         queue = await stack.enter_async_context(open_queue(database))
-        runner = build_runner(settings, database, choice)
-        policies = build_policies(settings, runner)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
         token = settings.slack.bot_token.get_secret_value()
         client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
+        runner = build_runner(settings, database, choice, embedder)
+        policies = build_policies(settings, runner)
         enqueue = Enqueuer(queue)
         second = build_second_reading(settings, database, identity, choice)
         directory = Directory(client, database, identity)

@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 from agent.context import Requester
 from agent.runner import Question, Runner
 from ratchet.bootstrap import build_policies, build_runner, choose_model, open_storage, prepare_model
+from ratchet.embedders import open_embedder
 from ratchet.policies import Policies
 from ratchet.progress import pull_progress
 from ratchet.settings import Settings
@@ -61,8 +62,8 @@ async def run_chat(settings: Settings, question: str) -> None:
     choice = await choose_model(settings)
     with pull_progress() as progress:
         await prepare_model(choice, progress)
-    async with open_storage(settings) as database:
-        runner = build_runner(settings, database, choice)
+    async with open_storage(settings) as database, open_embedder(settings, database) as embedder:
+        runner = build_runner(settings, database, choice, embedder)
         policies = build_policies(settings, runner)
         team_id = await _team(database)
         thread_ts = f"{time.time():.6f}"

@@ -159,6 +159,14 @@ def migrate() -> None:
 
 
 @app.command()
+def reindex() -> None:
+    """Embed every message with the configured model, then forget the vectors of other models."""
+    from ratchet.reindex import run_reindex
+
+    _run(run_reindex(_settings(quiet=True)))
+
+
+@app.command()
 def doctor() -> None:
     """Check the database, Slack, the model and the tools, and say what is wrong."""
     from ratchet.health import examine
@@ -260,11 +268,13 @@ def _explain(error: BaseException) -> str | None:
     from ratchet.settings import SettingsError
     from slack_app.app import SlackError
     from storage.db import StorageError
+    from tools.context import EmbeddingError
     from tools.registry import CatalogueError
 
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    if isinstance(error, SettingsError | StorageError | SlackError | AgentError | CatalogueError | PolicyError):
+    known = SettingsError | StorageError | SlackError | AgentError | CatalogueError | PolicyError | EmbeddingError
+    if isinstance(error, known):
         return " ".join(str(error).split())
     return None
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 @contextmanager
@@ -20,6 +29,19 @@ def pull_progress() -> Iterator[Callable[[str, int, int], None]]:
             if status not in bars:
                 bars[status] = progress.add_task(status, total=None)
             progress.update(bars[status], completed=done, total=total or None)
+
+        yield show
+
+
+@contextmanager
+def count_progress(description: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows (how many are done, how many there are)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task(description, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
 
         yield show
 

@@ -115,7 +115,8 @@ class MessageFilter:
 # Any of the words may match and rank decides: a question is not a list of required words.
 STORED = """team_id, channel_id, ts, thread_ts, user_id, bot_id, author, is_bot, searchable, text, permalink,
             alert_action, edited_ts, attrs"""
-QUERY = "replace(plainto_tsquery('english', %(query)s)::text, ' & ', ' | ')::tsquery"
+QUERY = """(select string_agg('''' || lexeme || '''', ' | ')::tsquery
+            from unnest(search_vector(left(%(query)s, 2000))))"""
 HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.thread_ts, m.user_id,
          case when m.is_bot then m.author else coalesce(u.name, m.author) end as author,
          m.is_bot, m.text, m.permalink, m.posted_at,
@@ -243,22 +244,6 @@ async def add_reaction(
         },
     )
     return bool(touched)
-
-
-async def search(
-    conn: Connection, viewer: Viewer, where: MessageFilter, *, limit: int
-) -> tuple[int, list[StoredMessage]]:
-    """How many messages match, and the best ones: by rank where words are given, else the newest."""
-    params = {**viewer.params(), **where.params(), "limit": limit}
-    order = f"ts_rank_cd(m.search, {QUERY}) desc, m.posted_at desc" if where.query.strip() else "m.posted_at desc"
-    total = await db.fetch_value(conn, f"select count(*) {FROM} where {VISIBLE} and {where.where()}", params)
-    hits = await db.fetch_all(
-        conn,
-        StoredMessage,
-        f"select {HIT} {FROM} where {VISIBLE} and {where.where()} order by {order} limit %(limit)s",
-        params,
-    )
-    return total, hits
 
 
 async def read_thread(

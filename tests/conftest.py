@@ -145,3 +145,38 @@ async def memory(database):
     filled = Memory(database)
     await filled.channel("C1", name="ops")
     return filled
+
+
+class Concepts:
+    """An embedding model of few ideas: texts that share one are near each other, whatever their words."""
+
+    space = "concepts/4"
+    dimensions = 4
+    IDEAS = (("database", "postgres", "replica"), ("slow", "latency", "sluggish"), ("money", "payments", "billing"))
+
+    def __init__(self, *, space="concepts/4", fails=False):
+        self.space = space
+        self.fails = fails
+        self.embedded = []
+
+    async def embed_texts(self, texts):
+        from tools.context import EmbeddingError
+
+        if self.fails:
+            raise EmbeddingError("no such model")
+        self.embedded += texts
+        return [self._embed(text) for text in texts]
+
+    async def embed_query(self, query):
+        return (await self.embed_texts([query]))[0]
+
+    def _embed(self, text):
+        counts = [float(sum(word in text.lower() for word in words)) for words in self.IDEAS]
+        length = sum(count**2 for count in counts) ** 0.5
+        return [*(count / length for count in counts), 0.0] if length else [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.fixture
+def concepts():
+    """The class of that model; a test makes as many as it needs."""
+    return Concepts

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from langchain.tools import ToolRuntime
 from langchain_core.tools import ToolException
 
-from storage import channels
+from storage import channels, vectors
 from storage.access import Viewer
 from storage.channels import Channel
 from storage.db import Database
+from storage.vectors import SpaceVector
+
+QUERY_CHARS = 2000
+ONLY_NEAR = "No message holds these words. Those shown are the nearest in meaning and may be about something else."
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Turns texts into vectors of one space. Vectors of different spaces are never compared."""
 
@@ -54,6 +59,7 @@ class ToolContext:
         database: the pool; a tool opens a connection for as long as it queries.
         now: the time of the turn, in UTC, so that one turn's windows agree.
         workspace_url: begins every permalink, such as ``https://acme.slack.com/``.
+        embedder: makes the vectors of queries; without it search goes by words alone.
     """
 
     turn_id: UUID
@@ -62,6 +68,7 @@ class ToolContext:
     database: Database
     now: datetime
     workspace_url: str
+    embedder: Embedder | None = field(default=None, kw_only=True)
 
 
 Runtime = ToolRuntime[ToolContext, Any]
@@ -83,3 +90,19 @@ async def find_channel(context: ToolContext, name_or_id: str | None) -> Channel 
             "list_channels shows those that can be read."
         )
     return found
+
+
+async def embed_query(context: ToolContext, query: str) -> tuple[SpaceVector | None, str | None]:
+    """A query's vector, or None with a note for the model on why there is none."""
+    if not query.strip():
+        return None, None
+    if context.embedder is None:
+        return None, "Searched by words only: no embedding model is configured."
+    async with context.database.connection() as conn:
+        space = await vectors.find_space(conn, context.embedder.space)
+    if space is None:
+        return None, "Searched by words only: no message is embedded yet."
+    try:
+        return SpaceVector(space, await context.embedder.embed_query(query[:QUERY_CHARS])), None
+    except EmbeddingError as error:
+        return None, f"Searched by words only: the embedding model failed ({error})."

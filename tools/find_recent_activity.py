@@ -7,9 +7,9 @@ from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
 
-from storage import messages
+from storage import search
 from storage.messages import MessageFilter
-from tools.context import Runtime, find_channel
+from tools.context import ONLY_NEAR, Runtime, embed_query, find_channel
 from tools.hits import MessageHit, show
 from tools.windows import parse_span
 
@@ -17,11 +17,15 @@ SHOWN = 5
 
 
 class RecentActivity(TypedDict):
-    """Human messages of the window; ``total`` counts all that match, the best five are shown."""
+    """Human messages of the window; ``total`` counts those that hold the words, the best five are shown.
+
+    ``note`` says when only words could be searched for, or when none of the messages holds them.
+    """
 
     window: str
     total: int
     messages: list[MessageHit]
+    note: str | None
 
 
 @tool(parse_docstring=True, extras={"effect": "read"})
@@ -31,7 +35,8 @@ async def find_recent_activity(
     """Find what people are saying right now about a service, host or symptom, across channels.
 
     Use it for "is anyone looking at this", "what is going on with payments", or while triaging an alert. Only
-    human messages count: bots and alerts are left out. Returns the five best matches with permalinks.
+    human messages count: bots and alerts are left out. Finds messages that hold the words and messages that say the
+    same in other words, and returns the five best with permalinks.
 
     Args:
         query: Words to look for, such as a service, host or error. Empty: everything that people wrote.
@@ -51,6 +56,12 @@ async def find_recent_activity(
         until=context.now,
         alerts="none",
     )
+    vector, note = await embed_query(context, query)
     async with context.database.connection() as conn:
-        total, hits = await messages.search(conn, context.viewer, where, limit=SHOWN)
-    return RecentActivity(window=window, total=total, messages=[show(hit) for hit in hits])
+        total, hits = await search.search(conn, context.viewer, where, limit=SHOWN, vector=vector)
+    return RecentActivity(
+        window=window,
+        total=total,
+        messages=[show(hit) for hit in hits],
+        note=note or (ONLY_NEAR if hits and not total else None),
+    )

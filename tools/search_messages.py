@@ -8,10 +8,10 @@ from typing import Literal, TypedDict
 from langchain_core.tools import ToolException, tool
 
 from storage import alerts as stored_alerts
-from storage import messages
+from storage import search
 from storage.alerts import AlertCount
 from storage.messages import Author, MessageFilter
-from tools.context import Runtime, find_channel
+from tools.context import ONLY_NEAR, Runtime, embed_query, find_channel
 from tools.hits import MessageHit, show
 from tools.windows import parse_time
 
@@ -29,7 +29,11 @@ class AlertHit(TypedDict):
 
 
 class SearchResult(TypedDict):
-    """What was searched and what matched; ``total`` counts all matches, not only those shown."""
+    """What was searched and what matched.
+
+    ``total`` counts the messages that hold any of the rarer words (up to 3,000), not only those shown. ``note`` says
+    when only words could be searched for, or when none of the messages holds them.
+    """
 
     channel: str | None
     since: str | None
@@ -37,6 +41,7 @@ class SearchResult(TypedDict):
     total: int
     messages: list[MessageHit]
     alerts: list[AlertHit]
+    note: str | None
 
 
 @tool(parse_docstring=True, extras={"effect": "read"})
@@ -47,22 +52,25 @@ async def search_messages(
     author: Author = "any",
     since: str | None = None,
     until: str | None = None,
+    kind: Literal["any", "alerts", "none"] = "any",
     group_by: Literal["none", "alert"] = "none",
     limit: int = 5,
 ) -> SearchResult:
     """Find earlier Slack messages, or count which alerts fired how often.
 
-    Use it for "how did we fix X last time", "who mentioned Y", "which alerts fired most this week". Returns the
-    number of matches and the best ones with author, time, text and permalink; read_thread then shows a whole
-    thread. With group_by "alert" it returns alerts ranked by how often they fired, with counts and permalinks.
+    Use it for "how did we fix X last time", "who mentioned Y", "which alerts fired most this week". Finds messages
+    that hold the words, and messages that say the same in other words. Returns the number of matches and the best
+    ones with author, time, text and permalink; read_thread then shows a whole thread. With group_by "alert" it
+    returns alerts ranked by how often they fired, with counts and permalinks.
 
     Args:
-        query: Words to look for; any of them may match, the best matches come first. Error codes, host and alert
-            names match as they are. Empty: every message of the window, newest first.
+        query: What to look for, as words or a short sentence; the best matches come first. Error codes, host, pod
+            and alert names match as they are. Empty: every message of the window, newest first.
         channel: Name such as #ops-alerts, or id. Empty: all channels that the requester may read.
         author: "human", "bot" (alerts and integrations) or "any".
         since: Begin of the window: a span back from now such as 24h or 7d, or an ISO date or date-time.
         until: End of the window, exclusive, in the same forms. Empty: now.
+        kind: "alerts" finds only messages that report an alert, "none" leaves these out.
         group_by: "alert" counts alerts instead of listing messages.
         limit: How many messages or alerts to return, 1 to 50.
     """
@@ -79,16 +87,19 @@ async def search_messages(
         author=author,
         since=start,
         until=end,
-        alerts="only" if group_by == "alert" else "any",
+        alerts="only" if group_by == "alert" or kind == "alerts" else kind,
     )
     found: list[MessageHit] = []
     alerts: list[AlertHit] = []
+    # An alert is counted where its words stand, not where something like it is said.
+    vector, note = (None, None) if group_by == "alert" else await embed_query(context, query)
     async with context.database.connection() as conn:
-        total, hits = await messages.search(conn, context.viewer, where, limit=limit)
+        total, hits = await search.search(conn, context.viewer, where, limit=limit, vector=vector)
         if group_by == "alert":
             alerts = [_show(row) for row in await stored_alerts.count_alerts(conn, context.viewer, where, limit=limit)]
         else:
             found = [show(hit) for hit in hits]
+            note = note or (ONLY_NEAR if found and not total else None)
     return SearchResult(
         channel=f"#{place.name}" if place else None,
         since=_rfc3339(start) if start else None,
@@ -96,6 +107,7 @@ async def search_messages(
         total=total,
         messages=found,
         alerts=alerts,
+        note=note,
     )
 
 

@@ -12,7 +12,7 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import alerts, answers, files, maintenance, onboarding, steps
+from ratchet.jobs import alerts, answers, embeddings, files, maintenance, onboarding, steps
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
@@ -46,7 +46,7 @@ PRIORITIES = {
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    topics = (answers, alerts, steps, onboarding, files, maintenance)
+    topics = (answers, alerts, steps, onboarding, files, embeddings, maintenance)
     for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)
@@ -100,6 +100,8 @@ async def run_workers(
         group.create_task(_work(queue, stop, queues=[answers.QUEUE], concurrency=concurrency, **common))
         group.create_task(_work(queue, stop, queues=[steps.QUEUE], concurrency=STEPS_AT_ONCE, **common))
         group.create_task(_work(queue, stop, queues=[onboarding.QUEUE, maintenance.QUEUE], concurrency=2, **common))
+        if context.get("embedder"):
+            group.create_task(embeddings.keep_embedded(context["database"], context["embedder"], stop))
         group.create_task(_sweep(context["database"], stop, stalled_seconds=stalled_seconds))
 
 

@@ -54,6 +54,9 @@ def answer_search(ask: Ask, result: ToolResult) -> str:
         wider = " A longer window or other words may find more." if ask.window or ask.query else ""
         return f"I found nothing. I looked{_about(ask, value) or ' through all messages'}.{wider}"
     total = value.get("total", len(messages))
+    if not total:
+        lines = [f"Nothing says just that{_about(ask, value)}; nearest in meaning:"]
+        return "\n".join([*lines, *(f"{at}. {show_message(message)}" for at, message in enumerate(messages, start=1))])
     counted = "1 message" if total == 1 else f"{total} messages"
     shown = "" if total == len(messages) else f"; here are {len(messages)}"
     lines = [f"I found {counted}{_about(ask, value)}{shown}:"]

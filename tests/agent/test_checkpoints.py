@@ -21,7 +21,8 @@ def both(messages):
     return AIMessage("done") if this_turn(messages) else AIMessage("", tool_calls=calls)
 
 
-async def test_a_step_of_one_task_takes_one_commit(arrange, database):
+async def test_a_step_of_one_task_takes_one_commit(arrange, database, monkeypatch):
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 60)
     runner, _, question = arrange(lambda _: AIMessage("done"))
     asked, reply = await question("go"), Quiet()
     await runner.answer(asked, reply, reply)

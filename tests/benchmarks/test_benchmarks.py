@@ -22,6 +22,8 @@ TINY = dataclasses.replace(
     starts=2,
     burst=2,
     profile_turns=2,
+    search_messages=1500,
+    search_queries=20,
 )
 
 
@@ -61,6 +63,12 @@ async def test_a_question_is_timed_from_its_event_to_its_job_and_first_status(ne
     outcome = await suite.run_one("start", TINY, new_database)
     assert outcome.figures.keys() == {"one at a time", "2 at once"}
     assert len(outcome.targets) == 2
+
+
+async def test_a_search_is_timed_in_a_filled_memory(new_database):
+    outcome = await suite.run_one("search", TINY, new_database)
+    assert outcome.figures["stored"] == 1500 and outcome.figures["hybrid"]["p95_ms"] > 0
+    assert [target.limit for target in outcome.targets] == [60.0] and len(outcome.tables) == 2
 
 
 async def test_a_profile_names_our_own_functions(database_url):

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from agent.models import ModelChoice
 from ratchet.bootstrap import open_services
-from ratchet.sections import AgentSettings, DatabaseSettings, JobSettings, SlackSettings
+from ratchet.sections import AgentSettings, DatabaseSettings, EmbeddingSettings, JobSettings, SlackSettings
 from ratchet.serve import running
 from ratchet.settings import Settings
 from sandbox.client import SandboxClient
@@ -37,6 +37,7 @@ class World:
             slack=SlackSettings(**options),
             jobs=JobSettings(heartbeat_seconds=0.5, stalled_seconds=2),
             agent=AgentSettings(),
+            embeddings=EmbeddingSettings(providers=["hashing"]),
             http_addr="127.0.0.1:0",
         )
 

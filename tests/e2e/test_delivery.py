@@ -88,7 +88,7 @@ async def test_unsigned_requests_are_refused(world):
             assert response.status == 413
         async with http.get("/readyz") as response:
             assert response.status == 200, await response.text()
-            assert (await response.json())["checks"]["embeddings"] == "ok, all-MiniLM-L6-v2/384"
+            assert (await response.json())["checks"]["embeddings"] == "ok, hashing/384"
         async with http.get("/healthz") as response:
             assert response.status == 200
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import alerts, channels, messages, usage
+from storage import alerts, channels, messages, search, usage, vectors
 from storage.access import Viewer
 from storage.messages import MessageFilter
+from storage.vectors import SpaceVector
 
 LONG_AGO, SOON = datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
 THREAD = "1700000000.000001"
@@ -14,20 +15,43 @@ EVERY = {"CPUB", "GPRIV", "GOTHER", "GMULTI", "DM1", "DM2"}
 
 
 async def by_search(conn, viewer):
-    total, hits = await messages.search(conn, viewer, MessageFilter(query="incident"), limit=50)
+    total, hits = await search.search(conn, viewer, MessageFilter(query="incident"), limit=50)
     assert total == len(hits)
     return {hit.channel_id for hit in hits}
 
 
 async def by_browsing(conn, viewer):
-    return {hit.channel_id for hit in (await messages.search(conn, viewer, MessageFilter(), limit=50))[1]}
+    return {hit.channel_id for hit in (await search.search(conn, viewer, MessageFilter(), limit=50))[1]}
+
+
+async def by_vector(conn, viewer):
+    return await _by_vector(conn, viewer, by_words=False)
+
+
+async def by_the_vector_index(conn, viewer):
+    kept, search.EXACT_ROWS = search.EXACT_ROWS, 0
+    try:
+        return await _by_vector(conn, viewer, by_words=False)
+    finally:
+        search.EXACT_ROWS = kept
+
+
+async def by_words_and_vector(conn, viewer):
+    return await _by_vector(conn, viewer)
+
+
+async def _by_vector(conn, viewer, **ways):
+    space = await vectors.find_space(conn, "one/2")
+    where = MessageFilter(query="incident")
+    _, hits = await search.search(conn, viewer, where, limit=50, vector=SpaceVector(space, [1.0, 0.0]), **ways)
+    return {hit.channel_id for hit in hits}
 
 
 async def by_one_channel(conn, viewer):
     return {
         channel
         for channel in EVERY
-        if (await messages.search(conn, viewer, MessageFilter(channel_id=channel), limit=50))[0]
+        if (await search.search(conn, viewer, MessageFilter(channel_id=channel), limit=50))[0]
     }
 
 
@@ -56,7 +80,10 @@ async def by_usage(conn, viewer):
     return {row.channel_id for row in await usage.sum_channels(conn, viewer, LONG_AGO, SOON)}
 
 
-READS = [by_search, by_browsing, by_one_channel, by_alerts, by_thread, by_list, by_id, by_name, by_usage]
+READS = [
+    by_search, by_browsing, by_vector, by_the_vector_index, by_words_and_vector, by_one_channel, by_alerts, by_thread,
+    by_list, by_id, by_name, by_usage,
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -77,6 +104,9 @@ async def conn(database, memory):
         await opened.execute(
             "insert into channels (team_id, channel_id, name, kind) values ('T2', 'CPUB2', 'cpub2', 'public')"
         )
+        space = await vectors.open_space(opened, "one/2", 2)
+        waiting = await vectors.claim(opened, limit=50)
+        assert await vectors.store(opened, space, [(message, [1.0, 0.0]) for message in waiting]) == len(EVERY)
         for user, channel, age in (("U1", "GPRIV", 0), ("U1", "GMULTI", 50), ("U3", "GPRIV", 61)):
             await memory.member(user, channel, seconds_ago=age)
         yield opened
@@ -106,7 +136,7 @@ async def test_a_viewer_sees_what_the_rule_allows_and_nothing_else(conn, read):
 
 async def test_nothing_of_another_workspace_is_seen(conn):
     for read in READS:
-        assert await read(conn, Viewer("T2", "U1", "DM1")) <= {"CPUB2"}
+        assert await read(conn, Viewer("T2", "U1", "DM1")) <= {"CPUB2"}, read
 
 
 async def test_a_right_ends_when_someone_leaves_and_comes_with_a_refresh(conn):

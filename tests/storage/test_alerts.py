@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import alerts, messages
+from storage import alerts, messages, search
 from storage.access import Viewer
 from storage.messages import MessageFilter, NewAlert, NewMessage
 from storage.migrate import load_migrations
@@ -149,7 +149,7 @@ async def test_only_stored_messages_of_bots_are_read_again(conn, memory):
 async def test_filters_go_by_what_the_message_does(conn, post):
     await post(message(reading()), message(minute=1))
     for wanted, count in (("any", 2), ("only", 1), ("none", 1)):
-        assert (await messages.search(conn, VIEWER, MessageFilter(alerts=wanted), limit=5))[0] == count
+        assert (await search.search(conn, VIEWER, MessageFilter(alerts=wanted), limit=5))[0] == count
 
 
 async def test_counts_are_those_of_the_window(conn, post, edit):

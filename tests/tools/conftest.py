@@ -14,7 +14,7 @@ from tools.context import ToolContext
 def ask(memory):
     """Calls a tool as U1 in C1, a moment after everything that was said."""
 
-    async def call(tool, *, user="U1", asked_in="C1", asked_thread=None, now=None, **args):
+    async def call(tool, *, user="U1", asked_in="C1", asked_thread=None, now=None, embedder=None, **args):
         context = ToolContext(
             turn_id=uuid4(),
             viewer=Viewer("T1", user, asked_in),
@@ -22,6 +22,7 @@ def ask(memory):
             database=memory.database,
             now=now or datetime.now(UTC) + timedelta(seconds=2),
             workspace_url="https://acme.slack.com/",
+            embedder=embedder,
         )
         return await tool.coroutine(runtime=SimpleNamespace(context=context), **args)
 

@@ -7,6 +7,8 @@ from random import Random
 import pytest
 from langchain_core.tools import ToolException
 
+from agent.embeddings.indexing import embed_all
+from tools.find_recent_activity import find_recent_activity
 from tools.search_messages import search_messages
 
 NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -128,3 +130,42 @@ async def test_a_private_channels_messages_and_alerts_are_neither_shown_nor_coun
         for asked_in, user, count in (("C1", "U1", 0), ("D1", "U1", 1), ("G1", "U1", 1), ("G1", "U2", 0)):
             found = await ask(search_messages, user=user, asked_in=asked_in, group_by=group_by)
             assert (found["total"], len(found["messages"]) + len(found["alerts"])) == (count, count)
+
+
+async def test_what_is_said_in_other_words_is_found_and_the_note_says_that_no_word_matched(memory, ask, concepts):
+    model = concepts()
+    await memory.say("the replica lags")
+    await memory.say("lunch?")
+    await embed_all(memory.database, model, lambda done, total: None)
+    found = await ask(search_messages, query="postgres", limit=1, embedder=model)
+    assert [hit["text"] for hit in found["messages"]] == ["the replica lags"] and found["total"] == 0
+    assert found["note"].startswith("No message holds these words")
+    found = await ask(search_messages, query="replica", limit=1, embedder=model)
+    assert (found["total"], found["note"]) == (1, None)
+    recent = await ask(find_recent_activity, query="postgres", embedder=model)
+    assert recent["messages"][0]["text"] == "the replica lags" and recent["note"].startswith("No message holds")
+
+
+async def test_without_vectors_words_are_searched_and_the_note_says_so(memory, ask, concepts):
+    await memory.say("postgres is down")
+    down = concepts()
+    await embed_all(memory.database, down, lambda done, total: None)
+    down.fails = True
+    for embedder, says in (
+        (None, "no embedding model is configured"),
+        (concepts(space="new/4"), "no message is embedded yet"),
+        (down, "the embedding model failed (no such model)"),
+    ):
+        for tool in (search_messages, find_recent_activity):
+            found = await ask(tool, query="postgres", embedder=embedder)
+            assert [hit["text"] for hit in found["messages"]] == ["postgres is down"]
+            assert found["note"] == f"Searched by words only: {says}."
+    assert (await ask(search_messages, embedder=down))["note"] is None
+
+
+async def test_kind_finds_alerts_only_or_leaves_them_out(memory, ask):
+    await memory.say("checkout is down", bot=True, alert="CheckoutDown", alert_action="open_incident")
+    await memory.say("checkout was deployed", bot=True)
+    for kind, expected in (("alerts", {"checkout is down"}), ("none", {"checkout was deployed"})):
+        found = await ask(search_messages, query="checkout", kind=kind)
+        assert {hit["text"] for hit in found["messages"]} == expected

@@ -1,4 +1,4 @@
-"""``ratchet eval``: how good the parts are, on data that you bring."""
+"""The alert classifier, judged on messages with their truth."""
 
 from __future__ import annotations
 
@@ -11,20 +11,13 @@ import typer
 if TYPE_CHECKING:
     from evals.alerts import Score
 
-app = typer.Typer(name="eval", help="Measure how good the parts are, on data that you bring.", no_args_is_help=True)
 HEAD = (
     f"{'system':24}{'F1':>7}{'prec.':>7}{'recall':>7}{'false':>7}{'alert':>7}"
     f"{'service':>9}{'messages':>10}{'a second':>10}"
 )
 
 
-@app.callback()
-def parts() -> None:
-    """Measure how good the parts are, on data that you bring."""
-
-
-@app.command()
-def alerts(
+def evaluate(
     data: Annotated[Path, typer.Option(help="Messages with their truth, a JSON object a line.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     show: Annotated[int, typer.Option(min=0, help="Print this many messages that were read wrong.")] = 0,
@@ -33,14 +26,15 @@ def alerts(
     ] = False,
 ) -> None:
     """Judge the alert classifier: action, alert and service of each message, by system and overall."""
-    from evals.alerts import DataError, evaluate, load_rows
+    from evals.alerts import DataError, load_rows
+    from evals.alerts import evaluate as judge
 
     try:
         rows = load_rows(data)
     except DataError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    report = evaluate(rows, leave_one_out=without_own_parser)
+    report = judge(rows, leave_one_out=without_own_parser)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
