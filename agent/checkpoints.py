@@ -40,7 +40,7 @@ from psycopg.types.json import Json
 
 from agent.errors import AgentError
 from agent.records import Records
-from storage import audit, usage
+from storage import audit, sources, usage
 from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
@@ -56,6 +56,7 @@ WRITE_KEY = (*PUT_KEY, "task_id", "idx")
 WRITE = f"""
 with calls as ({usage.INSERT}
 ), entries as ({audit.INSERT}
+), shown as ({sources.INSERT}
 ), fence as materialized (
     select asked.n
     from json_to_recordset(%(leases)s) as asked (n int, thread_key text, epoch bigint)
@@ -281,6 +282,7 @@ class FencedSaver(AsyncPostgresSaver):
         leases = [{"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch} for lease, n in numbers.items()]
         calls = [call for write in group for call in write.records.calls]
         entries = [entry for write in group for entry in write.records.entries]
+        shown = [source for write in group for source in write.records.sources]
         values = {"leases": leases, "blobs": blobs, "writes": [*writes.values()], "puts": [*puts.values()]}
         async with self._database.connection() as conn:
             cur = await conn.execute(
@@ -289,6 +291,7 @@ class FencedSaver(AsyncPostgresSaver):
                     **{name: Json(rows) for name, rows in values.items()},
                     "calls": usage.as_json(calls),
                     "entries": audit.as_json(entries),
+                    "sources": sources.as_json(shown),
                 },
             )
             held = {n for (n,) in await cur.fetchall()}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from langchain_core.messages import AnyMessage
 
 from agent.records import Records
+from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Connection
 from storage.leases import Lease
 from tools.context import ToolContext
@@ -41,6 +44,15 @@ class Members(Protocol):
 
 
 @dataclass(frozen=True)
+class Errand:
+    """What model calls without a question are recorded under: what Ratchet does by itself."""
+
+    turn_id: UUID | None
+    viewer: Viewer
+    records: Records = field(default_factory=Records, repr=False)
+
+
+@dataclass(frozen=True)
 class Requester:
     """Who asks; ``restricted`` marks guests and people of other workspaces."""
 
@@ -62,6 +74,7 @@ class TurnContext(ToolContext):
         system_prompt: the rendered prompt.
         history: the thread's conversation before this turn.
         records: model and tool calls that are not committed yet.
+        budget: what model calls of this channel may cost.
         deadline: event-loop time (seconds) at which the turn must answer.
     """
 
@@ -72,5 +85,6 @@ class TurnContext(ToolContext):
     allowed_tools: frozenset[str]
     system_prompt: str
     deadline: float
+    budget: Budget = field(default=Budget())
     history: tuple[AnyMessage, ...] = field(default=(), repr=False)
     records: Records = field(default_factory=Records, repr=False)

@@ -4,6 +4,8 @@ AgentError
   +-- ModelError             the model gave no answer; ``str()`` is fit for the user
         +-- ModelUnavailable   it stayed unreachable, overloaded or empty through every try
         +-- ModelRefused       it will go on refusing: key, name or request are wrong
+        +-- BudgetSpent        the channel's budget of model calls does not suffice for another one
+        +-- BadAnswer          it answered in another shape than was asked for
 """
 
 from __future__ import annotations
@@ -23,3 +25,11 @@ class ModelUnavailable(ModelError):
 
 class ModelRefused(ModelError):
     """Wrong key, unknown model, or a request that it cannot take."""
+
+
+class BudgetSpent(ModelError):
+    """The channel's budget does not suffice for another model call."""
+
+
+class BadAnswer(ModelError):
+    """Its answer has not the shape that was asked for."""

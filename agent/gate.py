@@ -32,6 +32,8 @@ from storage import audit, effects
 from storage.db import Database, StorageError
 from storage.effects import Effect
 from storage.leases import LeaseLost
+from storage.sources import Source
+from tools.hits import shown_messages
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
@@ -84,6 +86,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         try:
             entry = self._admit(request, context)
             content, ok = await self._run(entry, request, handler, context)
+            self._note_sources(context, call, content)
             action = "tool_run" if ok else "tool_failed"
         except Refusal as refusal:
             action, content = refusal.action, refusal.reason
@@ -185,9 +188,16 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         kept = raw[: self._result_bytes].decode("utf-8", "ignore")
         return f"{kept}\n[cut: the result had {len(raw):,} bytes; ask for less, such as a narrower window]"
 
+    def _note_sources(self, context: TurnContext, call: ToolCall, content: str) -> None:
+        shown = shown_messages(content) | shown_messages(str(call["args"]))
+        context.records.sources += [
+            Source(context.turn_id, context.viewer.team_id, channel_id, ts) for channel_id, ts in shown
+        ]
+
     def _audit(self, context: TurnContext, call: ToolCall, action: str) -> None:
+        known = call["name"] in self._catalogue  # any other name is the model's own words
         details = {
-            "tool": call["name"][:100],
+            "tool": call["name"] if known else "(unknown)",
             "turn_id": str(context.turn_id),
             "channel_id": context.viewer.asked_in,
             "arguments_sha256": digest(call["args"]),

@@ -14,6 +14,7 @@ import structlog
 from langchain_core.messages import AIMessage, BaseMessage
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from agent import budgets
 from agent.errors import ModelRefused, ModelUnavailable
 from agent.records import Records
 from agent.redaction import Redactor
@@ -86,11 +87,12 @@ class ModelCaller:
 
         Args:
             ask: makes one attempt.
-            context: of the turn; the calls go to its records, failed ones to the database at once.
+            context: what it is for; the calls go to its records, failed ones to the database at once.
             module: which part of Ratchet asks.
             messages: what is sent, for the record's sizes.
 
         Raises:
+            BudgetSpent: the channel may not spend what another call may cost.
             ModelUnavailable: every try failed in a way that may pass.
             ModelRefused: the server refuses the request itself.
         """
@@ -116,6 +118,7 @@ class ModelCaller:
         module: str,
         messages: list[BaseMessage],
     ) -> AIMessage:
+        await budgets.reserve(self._database, context, messages, self._cost)
         began = time.perf_counter()
         answer: AIMessage | None = None
         problem: str | None = None
@@ -134,6 +137,11 @@ class ModelCaller:
             if problem or answer is None:  # no step will commit this one
                 await context.records.flush(self._database)
 
+    def _cost(self, prompt_tokens: int, output_tokens: int) -> Decimal:
+        """US dollars for a call."""
+        cost = (prompt_tokens * self._price.input + output_tokens * self._price.output) / 1_000_000
+        return Decimal(str(round(cost, 6)))
+
     def _record(
         self,
         context: Asking,
@@ -148,7 +156,6 @@ class ModelCaller:
         counted: Mapping[str, Any] = (answer.usage_metadata if answer else None) or {}
         prompt_tokens = int(counted.get("input_tokens") or input_chars // 4)
         output_tokens = int(counted.get("output_tokens") or output_chars // 4)
-        cost = (prompt_tokens * self._price.input + output_tokens * self._price.output) / 1_000_000
         context.records.calls.append(
             ModelCall(
                 turn_id=context.turn_id,
@@ -161,7 +168,7 @@ class ModelCaller:
                 output_chars=output_chars,
                 prompt_tokens=prompt_tokens,
                 output_tokens=output_tokens,
-                cost=Decimal(str(round(cost, 6))),
+                cost=self._cost(prompt_tokens, output_tokens),
                 latency_ms=round(seconds * 1000),
                 error=problem,
             )

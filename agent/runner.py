@@ -23,13 +23,16 @@ from agent.middleware import NO_ANSWER, ModelCalls
 from agent.redaction import Redactor
 from agent.repair import complete
 from agent.retries import ModelCaller
+from agent.structured import StructuredModel
 from storage import conversations, turns
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Database
 from storage.leases import Lease
 from storage.messages import StoredMessage
+from storage.sources import Source
 from storage.turns import Turn
-from tools.context import Embedder
+from tools.context import ChannelRules, Embedder, Monitors, NoRules
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
@@ -54,8 +57,10 @@ class Limits:
 class Question:
     """A turn to answer, with all that the agent needs to know around it.
 
+    ``alert`` tells of the alert that the thread began with, if it did (agent/alert_threads.py).
     ``thread`` holds the Slack thread's messages before the question, oldest first; those that the
-    conversation has not seen yet are put in front of it.
+    conversation has not seen yet are put in front of it. ``budget`` is the channel's, ``rules`` what is set for
+    any channel.
     """
 
     turn: Turn
@@ -65,6 +70,9 @@ class Question:
     workspace_url: str
     allowed_tools: frozenset[str]
     thread: Sequence[StoredMessage] = field(default=())
+    budget: Budget = field(default=Budget())
+    rules: ChannelRules = field(default=NoRules())
+    alert: str = ""
 
 
 class Runner:
@@ -80,8 +88,10 @@ class Runner:
         limits: Limits,
         redactor: Redactor,
         embedder: Embedder | None = None,
+        monitors: Monitors | None = None,
     ) -> None:
         self._database = database
+        self._monitors = monitors
         self._model = model
         self._caller = caller
         self._limits = limits
@@ -89,6 +99,7 @@ class Runner:
         self._embedder = embedder
         self._saver = FencedSaver(database)
         self.catalogue = catalogue
+        self.structured = StructuredModel(model, caller, database)
         self.graph = build_graph(
             model,
             catalogue,
@@ -151,7 +162,9 @@ class Runner:
             "metadata": {"run_id": str(turn.turn_id)},
             "recursion_limit": max(RECURSION_LIMIT, 2 * self._limits.model_calls + 10),
         }
-        asked = HumanMessage(_with_thread(question, history.seen_upto_ts), id=str(turn.turn_id))
+        unseen = _unseen(question, history.seen_upto_ts)
+        context.records.sources += [Source(turn.turn_id, turn.team_id, m.channel_id, m.ts) for m in unseen]
+        asked = HumanMessage(_with_thread(turn.question, unseen), id=str(turn.turn_id))
         remaining = context.deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(remaining, 0) + GRACE_SECONDS):
@@ -190,6 +203,12 @@ class Runner:
     def _context(self, question: Question, reply: Reply, members: Members) -> TurnContext:
         turn, requester = question.turn, question.requester
         now = datetime.now(UTC)
+        prompt = prompts.render(
+            "system",
+            channel=question.channel_label,
+            requester=requester.name,
+            now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
         spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
         return TurnContext(
             turn_id=turn.turn_id,
@@ -199,17 +218,15 @@ class Runner:
             now=now,
             workspace_url=question.workspace_url,
             embedder=self._embedder,
+            rules=question.rules,
+            budget=question.budget,
+            monitors=self._monitors,
             requester=requester,
             lease=question.lease,
             reply=reply,
             members=members,
             allowed_tools=question.allowed_tools,
-            system_prompt=prompts.render(
-                "system",
-                channel=question.channel_label,
-                requester=requester.name,
-                now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            ),
+            system_prompt=f"{prompt}\n\n{self._redactor.clean(question.alert)}".strip(),
             deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
         )
 
@@ -233,13 +250,17 @@ class Runner:
             await reply.record(conn, text)
 
 
-def _with_thread(question: Question, seen_upto_ts: str) -> str:
-    """The question, after those messages of its Slack thread that the conversation has not seen."""
-    unseen = [m for m in question.thread if float(m.ts) > float(seen_upto_ts) and m.ts != question.turn.message_ts]
+def _unseen(question: Question, seen_upto_ts: str) -> list[StoredMessage]:
+    """Those messages of the question's Slack thread that the conversation has not seen."""
+    return [m for m in question.thread if float(m.ts) > float(seen_upto_ts) and m.ts != question.turn.message_ts]
+
+
+def _with_thread(question: str, unseen: Sequence[StoredMessage]) -> str:
+    """The question, after what was said in its thread."""
     if not unseen:
-        return question.turn.question
+        return question
     lines = [f"[{m.posted_at.strftime('%Y-%m-%dT%H:%M:%SZ')}] {m.author}: {_one_line(m.text)}" for m in unseen]
-    return "Earlier in this thread:\n" + "\n".join(lines) + "\n\n" + question.turn.question
+    return "Earlier in this thread:\n" + "\n".join(lines) + "\n\n" + question
 
 
 def _one_line(text: str) -> str:

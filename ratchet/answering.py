@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
+from agent.alert_threads import describe_alert_thread
 from agent.context import Requester
 from agent.runner import Question, Runner
 from ratchet.policies import Policies
+from ratchet.reports.pictures import Pictures
 from slack_app.backfill import Backfill
 from slack_app.catch_up import YOUNG_SECONDS, CatchUp
 from slack_app.directory import Directory
@@ -55,6 +58,7 @@ class Answering:
         status_client: AsyncWebClient,
         identity: Identity,
         outbox: Outbox,
+        pictures: Pictures,
         directory: Directory,
         backfill: Backfill,
         catch_up: CatchUp,
@@ -68,6 +72,7 @@ class Answering:
         self._status_client = status_client
         self._identity = identity
         self._outbox = outbox
+        self._pictures = pictures
         self._directory = directory
         self._backfill = backfill
         self._catch_up = catch_up
@@ -161,6 +166,7 @@ class Answering:
         if not turn.is_over:
             gave_up = await self._work(turn, lease)
         await self._outbox.deliver(turn.turn_id, lease)
+        await self._pictures.follow(turn, lease)
         return gave_up
 
     async def _begin(self, turn_id: UUID) -> tuple[Turn | None, Lease]:
@@ -211,6 +217,7 @@ class Answering:
         channel = await self._channel(turn)
         name = channel.name if channel else ""
         guests = self._policies.allows_guests(turn.channel_id, name)
+        thread = await self._thread(turn)
         return Question(
             turn=turn,
             lease=lease,
@@ -218,8 +225,19 @@ class Answering:
             channel_label=channel_label(channel.name, channel.kind) if channel else turn.channel_id,
             workspace_url=self._identity.workspace_url,
             allowed_tools=self._policies.allowed_tools(turn.channel_id, name),
-            thread=await self._thread(turn),
+            thread=thread,
+            alert=await self._alert(turn),
+            budget=self._policies.budget(turn.channel_id, name),
+            rules=self._policies,
         )
+
+    async def _alert(self, turn: Turn) -> str:
+        """What is known about the alert that the thread began with; empty where it began with something else."""
+        if turn.thread_ts is None or turn.thread_ts == turn.message_ts:
+            return ""
+        viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id)
+        async with self._database.connection() as conn:
+            return await describe_alert_thread(conn, viewer, turn.channel_id, turn.thread_ts, now=datetime.now(UTC))
 
     async def _channel(self, turn: Turn) -> Channel | None:
         async with self._database.connection() as conn:

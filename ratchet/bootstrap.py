@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,27 +14,30 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.checkpoints import require_strict_msgpack
-from agent.classifier import ModelClassifier
 from agent.models import (
     ModelChoice,
-    build_chat_model,
-    check_model,
-    ensure_ollama_model,
-    is_ollama_reachable,
 )
-from agent.redaction import Redactor
-from agent.retries import ModelCaller, Price
-from agent.runner import Limits, Runner
+from agent.runner import Runner
 from ratchet.answering import Answering
 from ratchet.classifying import SecondReading
 from ratchet.embedders import open_embedder
+from ratchet.factories import (
+    TOKENLESS,
+    backfill_limit,
+    build_backfill,
+    build_monitors,
+    build_policies,
+    build_runner,
+    build_second_reading,
+    build_steps,
+)
 from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.outages import Outages
-from ratchet.policies import Policies, Rule
-from ratchet.program import Program
-from ratchet.sections import Policy
+from ratchet.policies import Policies
+from ratchet.reports.pictures import Pictures
+from ratchet.reports.weekly import WeeklyReports
 from ratchet.settings import Settings, SettingsError
-from ratchet.steps import Poster, Step, Steps
+from ratchet.steps import Poster, Steps
 from slack_app.app import build_app, build_client, identify
 from slack_app.backfill import Backfill
 from slack_app.catch_up import CatchUp
@@ -43,17 +46,14 @@ from slack_app.files import FileReader
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
 from slack_app.outbox import Outbox
+from slack_app.uploads import Uploads
 from storage.db import Database, open_database
 from storage.embedded import open_embedded
 from storage.migrate import check_schema, migrate
+from storage.retention import Retention
 from tools.context import Embedder
-from tools.registry import load_catalogue
 
 log = structlog.get_logger()
-TOKENLESS = "no Slack bot token: set RATCHET_SLACK_BOT_TOKEN (xoxb-…)"
-BACKFILL_MESSAGES = 1000
-BACKFILL_MESSAGES_DEV = 10
-PullProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Services:
     answering: Answering
     steps: Steps
     outages: Outages
+    weekly: WeeklyReports
     second_reading: SecondReading | None
 
     def job_context(self) -> dict[str, Any]:
@@ -100,8 +101,10 @@ class Services:
             "enqueue": self.enqueue,
             "steps": self.steps,
             "files": self.slack.files,
+            "weekly": self.weekly,
             "second_reading": self.second_reading,
             "checkpoint_days": self.settings.agent.checkpoint_days,
+            "retention": Retention(**self.settings.retention.model_dump()),
         }
 
 
@@ -131,145 +134,6 @@ async def open_storage(settings: Settings, *, prepare: bool | None = None) -> As
         yield database
 
 
-async def choose_model(settings: Settings) -> ModelChoice:
-    """Which model answers: as configured, else OpenAI when a key or URL is set, else a reachable Ollama.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    provider = settings.model.provider
-    openai, ollama = settings.openai, settings.ollama
-    if provider == "auto":
-        if openai.api_key or openai.url:
-            provider = "openai"
-        elif await is_ollama_reachable(ollama.host):
-            provider = "ollama"
-        else:
-            raise SettingsError(
-                "no model: set OPENAI_API_KEY, or RATCHET_OPENAI_URL for a compatible server, "
-                f"or start Ollama at {ollama.host} (OLLAMA_HOST)"
-            )
-    seconds = settings.model.timeout_seconds
-    if provider == "openai":
-        key = openai.api_key.get_secret_value() if openai.api_key else None
-        return ModelChoice("openai", openai.model, openai.url, key, seconds)
-    return ModelChoice("ollama", ollama.model, ollama.host, None, seconds)
-
-
-async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
-    """Make sure that the model can answer: pull it where it is missing, and ask its server.
-
-    Raises:
-        ModelError: it cannot be had.
-    """
-    if choice.provider == "ollama" and choice.url:
-        await ensure_ollama_model(choice.url, choice.model, progress)
-    await check_model(choice)
-
-
-def build_caller(settings: Settings, database: Database, choice: ModelChoice) -> ModelCaller:
-    """What calls the model and records each call with its cost."""
-    return ModelCaller(
-        database,
-        model=choice.model,
-        tries=settings.model.tries,
-        prices={name: Price(price.input, price.output) for name, price in settings.model.prices.items()},
-        redactor=Redactor(settings.secrets()),
-    )
-
-
-def build_second_reading(
-    settings: Settings, database: Database, identity: Identity, choice: ModelChoice
-) -> SecondReading | None:
-    """Who reads bots' messages once more; None where nobody is configured to."""
-    binary, model = settings.classifier.incident_classification_binary, settings.classifier.model == "on"
-    if not binary and not model:
-        return None
-    return SecondReading(
-        database,
-        identity,
-        program=Program(binary) if binary else None,
-        model=ModelClassifier(database, build_chat_model(choice), build_caller(settings, database, choice))
-        if model
-        else None,
-    )
-
-
-def build_runner(
-    settings: Settings, database: Database, choice: ModelChoice, embedder: Embedder | None = None
-) -> Runner:
-    """The agent on a database, a model and, to search by meaning, an embedding model.
-
-    Raises:
-        CatalogueError: a tool does not fit.
-    """
-    redactor = Redactor(settings.secrets())
-    limits = settings.agent
-    return Runner(
-        database,
-        build_chat_model(choice),
-        load_catalogue(),
-        caller=build_caller(settings, database, choice),
-        limits=Limits(
-            model_calls=limits.model_calls,
-            tool_calls=limits.tool_calls,
-            turn_seconds=limits.turn_seconds,
-            tool_seconds=limits.tool_seconds,
-            result_bytes=limits.tool_result_bytes,
-            history_tokens=limits.history_tokens,
-            keep_turns=limits.keep_turns,
-        ),
-        redactor=redactor,
-        embedder=embedder,
-    )
-
-
-def build_policies(settings: Settings, runner: Runner) -> Policies:
-    """The configured policies over the catalogue.
-
-    Raises:
-        PolicyError: one names a tool that does not exist.
-    """
-
-    def rule(policy: Policy) -> Rule:
-        return Rule(tuple(policy.tools), policy.allow_guests, tuple(policy.auto))
-
-    channels = {name: rule(policy) for name, policy in settings.policies.channels.items()}
-    return Policies(rule(settings.policies.default), channels, runner.catalogue)
-
-
-def build_steps(settings: Settings, *, runner: Runner, policies: Policies, poster: Poster) -> list[Step]:
-    """What Ratchet does by itself with new messages, in this order (behaviour A8)."""
-    return []
-
-
-def backfill_limit(settings: Settings) -> int:
-    """How many messages of a channel's past are read."""
-    return BACKFILL_MESSAGES_DEV if settings.dev_mode else BACKFILL_MESSAGES
-
-
-def build_backfill(
-    settings: Settings, session: aiohttp.ClientSession, database: Database, identity: Identity, enqueue: Enqueuer
-) -> Backfill:
-    """The reader of the past; its client does not wait out rate limits itself.
-
-    Raises:
-        SettingsError: there is no bot token.
-    """
-    if settings.slack.bot_token is None:
-        raise SettingsError(TOKENLESS)
-    token = settings.slack.bot_token.get_secret_value()
-    client = build_client(token, settings.slack.api_url, session, patient=False)
-    return Backfill(
-        client,
-        database,
-        identity,
-        Directory(client, database, identity),
-        enqueue,
-        answer_seconds=settings.slack.answer_missed_seconds,
-    )
-
-
 @asynccontextmanager
 async def open_services(
     settings: Settings, choice: ModelChoice, *, prepare: bool | None = None
@@ -285,12 +149,13 @@ async def open_services(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_storage(settings, prepare=prepare))
         queue = await stack.enter_async_context(open_queue(database))
+        monitors = build_monitors(settings, database, choice)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
         token = settings.slack.bot_token.get_secret_value()
         client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
-        runner = build_runner(settings, database, choice, embedder)
+        runner = build_runner(settings, database, choice, embedder, monitors)
         policies = build_policies(settings, runner)
         enqueue = Enqueuer(queue)
         second = build_second_reading(settings, database, identity, choice)
@@ -299,9 +164,17 @@ async def open_services(
         files = FileReader(session, database, token=token, api_url=settings.slack.api_url)
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
-        steps = Steps(
-            database, build_steps(settings, runner=runner, policies=policies, poster=Poster(database, outbox))
+        uploads = Uploads(client, database, dev=dev_channel is not None)
+        all_steps = build_steps(
+            settings,
+            database=database,
+            runner=runner,
+            policies=policies,
+            poster=Poster(database, outbox),
+            monitors=monitors,
+            directory=directory,
         )
+        steps = Steps(database, all_steps)
         inbox = Inbox(database, identity, enqueue, wants_steps=steps.may_want, again=second.wanted if second else None)
         secret = settings.slack.signing_secret
         hasty = build_client(token, settings.slack.api_url, session, patient=False)
@@ -316,6 +189,15 @@ async def open_services(
             embedder=embedder,
             enqueue=enqueue,
             steps=steps,
+            weekly=WeeklyReports(
+                database,
+                policies=policies,
+                identity=identity,
+                directory=directory,
+                outbox=outbox,
+                uploads=uploads,
+                enqueue=enqueue,
+            ),
             second_reading=second,
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill, files),
             answering=Answering(
@@ -325,6 +207,7 @@ async def open_services(
                 status_client=hasty,
                 identity=identity,
                 outbox=outbox,
+                pictures=Pictures(database, uploads),
                 directory=directory,
                 backfill=backfill,
                 catch_up=CatchUp(hasty, inbox),

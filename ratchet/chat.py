@@ -13,12 +13,13 @@ from rich.markdown import Markdown
 
 from agent.context import Requester
 from agent.runner import Question, Runner
-from ratchet.bootstrap import build_policies, build_runner, choose_model, open_storage, prepare_model
+from ratchet.bootstrap import open_storage
 from ratchet.embedders import open_embedder
+from ratchet.factories import build_monitors, build_policies, build_runner, choose_model, prepare_model
 from ratchet.policies import Policies
 from ratchet.progress import pull_progress
 from ratchet.settings import Settings
-from storage import db, leases, turns
+from storage import channels, db, leases, turns
 from storage.db import Connection, Database
 from storage.turns import NewTurn
 
@@ -63,7 +64,7 @@ async def run_chat(settings: Settings, question: str) -> None:
     with pull_progress() as progress:
         await prepare_model(choice, progress)
     async with open_storage(settings) as database, open_embedder(settings, database) as embedder:
-        runner = build_runner(settings, database, choice, embedder)
+        runner = build_runner(settings, database, choice, embedder, build_monitors(settings, database, choice))
         policies = build_policies(settings, runner)
         team_id = await _team(database)
         thread_ts = f"{time.time():.6f}"
@@ -95,6 +96,8 @@ async def _ask(
         channel_label="a terminal",
         workspace_url="",
         allowed_tools=policies.allowed_tools(LOCAL_CHANNEL, LOCAL_CHANNEL),
+        budget=policies.budget(LOCAL_CHANNEL, LOCAL_CHANNEL),
+        rules=policies,
     )
     answer = await runner.answer(asked, reply, reply)
     if console.is_terminal:
@@ -105,7 +108,7 @@ async def _ask(
 
 async def _team(database: Database) -> str:
     async with database.connection() as conn:
-        return str(await db.fetch_value(conn, "select team_id from channels order by created_at limit 1") or "local")
+        return await channels.first_team(conn) or "local"
 
 
 def _read() -> str:

@@ -75,7 +75,8 @@ def serve(
     only: Annotated[list[Part] | None, typer.Option(help="Run only this part; may be given several times.")] = None,
 ) -> None:
     """Run Ratchet: Slack, workers and web in one process."""
-    from ratchet.bootstrap import choose_model, open_services, prepare_model
+    from ratchet.bootstrap import open_services
+    from ratchet.factories import choose_model, prepare_model
     from ratchet.serve import PARTS
     from ratchet.serve import serve as run_server
 
@@ -138,6 +139,31 @@ def onboard(
 
 
 @app.command()
+def report(
+    channel: Annotated[str, typer.Argument(help="The channel, such as #ops-alerts (quote it).")],
+    days: Annotated[int, typer.Option(min=1, max=90, help="Length of the window that ends now.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    chart: Annotated[Path | None, typer.Option(help="Draw the chart into this PNG file.")] = None,
+    demo: Annotated[bool, typer.Option(help="On the demo's workspace instead of the configured database.")] = False,
+) -> None:
+    """Report on a public channel's alerts: the top ones, toil, and what to change."""
+    from ratchet.reports.commands import run_report
+
+    _run(run_report(_settings(quiet=True), channel, days=days, as_json=as_json, picture=chart, demo=demo))
+
+
+@app.command()
+def usage(
+    days: Annotated[int, typer.Option(min=1, max=365, help="Length of the window that ends now.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show messages, feedback, model calls, tokens, cost and what is left of budgets."""
+    from ratchet.reports.commands import run_usage
+
+    _run(run_usage(_settings(quiet=True), days=days, as_json=as_json))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to the schema that this version needs."""
     from ratchet.bootstrap import open_storage
@@ -167,6 +193,36 @@ def reindex() -> None:
 
 
 @app.command()
+def forget(
+    user: Annotated[str, typer.Option(help="A person's Slack id, such as U012AB3CD.")] = "",
+    channel: Annotated[str, typer.Option(help="A channel's Slack id, such as C012AB3CD.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is stored.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a person or a channel from everything that is stored. Works while Ratchet runs."""
+    from ratchet.bootstrap import open_storage
+    from ratchet.forget import Target
+    from ratchet.forget import forget as remove
+
+    if bool(user) == bool(channel):
+        raise typer.BadParameter("give either --user or --channel")
+    settings = _settings(quiet=True)
+    target = Target("user", user) if user else Target("channel", channel)
+
+    async def run() -> bool:
+        async with open_storage(settings) as database:
+            return await remove(
+                database,
+                target,
+                say=typer.echo,
+                confirm=lambda: yes or typer.confirm("Remove all of it, for good?"),
+                dry_run=dry_run,
+            )
+
+    raise typer.Exit(0 if _run(run()) else 1)
+
+
+@app.command()
 def doctor() -> None:
     """Check the database, Slack, the model and the tools, and say what is wrong."""
     from ratchet.health import examine
@@ -186,17 +242,14 @@ def doctor() -> None:
 @app.command()
 def tools() -> None:
     """List every tool with its source, effect, arguments and whether the default policy allows it."""
-    from ratchet.policies import Policies, Rule
+    from ratchet.policies import policies_of
     from tools.registry import load_catalogue
 
     settings = _settings()
 
     async def run() -> None:
         catalogue = load_catalogue()
-        policies = settings.policies
-        rules = {name: Rule(tuple(policy.tools)) for name, policy in policies.channels.items()}
-        resolved = Policies(Rule(tuple(policies.default.tools)), rules, catalogue)
-        allowed = resolved.allowed_tools("", "")
+        allowed = policies_of(settings.policies, catalogue).allowed_tools("", "")
         for entry in catalogue:
             schema: Any = entry.tool.tool_call_schema
             properties = schema.model_json_schema().get("properties", {})
@@ -256,7 +309,6 @@ def _unused(settings: Any) -> list[str]:
     """Settings that are accepted for what is to come, and set."""
     given = {
         "RATCHET_DOCUMENTATION": settings.documentation,
-        "RATCHET_CHANNEL_MONITOR_CONFIG_FILE": settings.channel_monitor_config_file,
     }
     return [name for name, value in given.items() if value]
 

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from agent.models import ModelChoice
-from ratchet.bootstrap import Services, choose_model, open_services, prepare_model
+from ratchet.bootstrap import Services, open_services
 from ratchet.demo_terminal import Terminal
+from ratchet.factories import choose_model, prepare_model
 from ratchet.jobs import onboarding
 from ratchet.progress import pull_progress
 from ratchet.sections import DatabaseSettings
@@ -77,6 +78,23 @@ def _fill(workspace: Workspace, data: Path | None) -> tuple[str, str]:
     person = next((user for user in workspace.users.values() if not user.is_bot), None)
     name = person.name if person else workspace.add_user(name="oncall-a").name
     return name, ASKED_IN if ASKED_IN in loaded.channels else next(iter(loaded.channels))
+
+
+@asynccontextmanager
+async def open_demo(settings: Settings, console: Console) -> AsyncIterator[Services]:
+    """Ratchet in the demo's workspace, with all its messages read; gone when the block ends.
+
+    Raises:
+        SettingsError, StorageError, SlackError, ModelError: what is wrong, in one line.
+    """
+    workspace = Workspace()
+    _fill(workspace, None)
+    async with (
+        open_sandbox(SandboxConfig(rate_limits=False, brain="planner"), workspace) as sandbox,
+        _connected(settings, sandbox, console) as services,
+    ):
+        await _wait_until_read(services)
+        yield services
 
 
 @asynccontextmanager

@@ -40,6 +40,7 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         ("model", _model),
         ("embeddings", check_embedder),
         ("tools", _tools),
+        *([("channel monitors", _monitors)] if settings.channel_monitor_config_file else []),
     ):
         yield await _run(name, lambda probe=probe: probe(settings))  # type: ignore[misc]
 
@@ -121,11 +122,18 @@ async def _delivery(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    from ratchet.bootstrap import choose_model
+    from ratchet.factories import choose_model
 
     choice = await choose_model(settings)
     await check_model(choice)
     return str(choice)
+
+
+async def _monitors(settings: Settings) -> str:
+    from ratchet.monitors.config import load_monitors
+
+    path = settings.channel_monitor_config_file
+    return ", ".join(monitor.slug for monitor in load_monitors(path)) if path else ""
 
 
 async def _tools(settings: Settings) -> str:

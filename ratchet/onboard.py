@@ -11,7 +11,8 @@ import aiohttp
 from rich.console import Console
 from slack_sdk.errors import SlackApiError
 
-from ratchet.bootstrap import TOKENLESS, backfill_limit, build_backfill, open_storage
+from ratchet.bootstrap import open_storage
+from ratchet.factories import TOKENLESS, backfill_limit, build_backfill
 from ratchet.jobs.queue import Enqueuer, open_queue
 from ratchet.progress import ReadingBar, reading_progress
 from ratchet.settings import Settings, SettingsError

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
+from ratchet.sections import Policy, PolicySettings
+from storage.budgets import Budget
 from tools.registry import BUILT_IN, CatalogueEntry
 
 
 class PolicyError(Exception):
-    """A policy names a tool that does not exist."""
+    """A policy names a tool that does not exist, or cannot be kept."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Rule:
     tools: Sequence[str]
     allow_guests: bool = False
     auto: Sequence[str] = ()
+    budget: Budget = field(default=Budget())
 
 
 class Policies:
@@ -48,6 +53,25 @@ class Policies:
         """Whether there is any channel where Ratchet does this by itself."""
         return any(feature in rule.auto for rule in (self._default, *self._rules.values()))
 
+    def budget(self, channel_id: str, channel_name: str) -> Budget:
+        """What model calls of a channel may cost, and its clock. Each channel has its own."""
+        return self._rule(channel_id, channel_name).budget
+
+    def check_prices(self, model: str, priced: Container[str]) -> None:
+        """Insist that budgets in US dollars can be kept.
+
+        Raises:
+            PolicyError: there is one, and the model has no price: it would never be spent.
+        """
+        if model in priced:
+            return
+        for name, rule in [("default", self._default), *self._rules.items()]:
+            if rule.budget.monthly_usd is not None:
+                raise PolicyError(
+                    f"the policy {name!r} has a budget in US dollars, but model.prices has no price for {model}: "
+                    "add one (0 where it is free), or set daily_tokens instead"
+                )
+
     def _rule(self, channel_id: str, channel_name: str) -> Rule:
         return self._rules.get(channel_id) or self._rules.get(channel_name) or self._default
 
@@ -66,3 +90,24 @@ def _resolve(policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry]) -> li
                 f"there are {', '.join(sorted(known))}, @read, @post and @change"
             )
     return names
+
+
+def policies_of(settings: PolicySettings, catalogue: Sequence[CatalogueEntry]) -> Policies:
+    """The configured policies over a catalogue.
+
+    Raises:
+        PolicyError: one names a tool that does not exist.
+    """
+    channels = {name: _rule_of(policy) for name, policy in settings.channels.items()}
+    return Policies(_rule_of(settings.default), channels, catalogue)
+
+
+def _rule_of(policy: Policy) -> Rule:
+    usd = policy.budget.monthly_usd
+    budget = Budget(
+        monthly_usd=None if usd is None else Decimal(str(usd)),
+        daily_tokens=policy.budget.daily_tokens,
+        zone=ZoneInfo(policy.timezone),
+        contact=policy.budget.contact,
+    )
+    return Rule(tuple(policy.tools), policy.allow_guests, tuple(policy.auto), budget)

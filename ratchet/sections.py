@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -166,7 +167,27 @@ class JobSettings(Section):
     drain_seconds: float = Field(25.0, gt=0, description="what SIGTERM leaves to running jobs")
 
 
+class BudgetSettings(Section):
+    """What model calls of one channel may cost. Without a limit nothing is checked."""
+
+    monthly_usd: float | None = Field(None, gt=0, description="US dollars in a calendar month, by model.prices")
+    daily_tokens: int | None = Field(None, gt=0, description="tokens in and out in a day")
+    contact: str = Field("", description="whom to ask for more, such as #platform; told when it is spent")
+
+
 Auto = Literal["runbook", "recent_activity", "report"]
+
+
+class RetentionSettings(Section):
+    """How many days things are kept."""
+
+    days: int = Field(730, ge=1, description="messages, and what rests on them")
+    channels: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="the same for channels, by name or id"
+    )
+    turn_days: int = Field(730, ge=1, description="questions, answers and conversations, at most")
+    usage_days: int = Field(400, ge=1, description="records of model calls")
+    audit_days: int = Field(1825, ge=1, description="the audit log")
 
 
 class Policy(Section):
@@ -175,6 +196,17 @@ class Policy(Section):
     tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
     auto: list[Auto] = Field(default_factory=list, description="what Ratchet does there unasked")
     allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
+    timezone: str = Field("UTC", description="clock of its reports, nights and budgets, such as Europe/Berlin")
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no time zone, such as Europe/Berlin or America/New_York") from None
+        return value
 
 
 class PolicySettings(Section):

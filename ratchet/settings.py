@@ -29,6 +29,7 @@ from ratchet.sections import (
     OllamaSettings,
     OpenAISettings,
     PolicySettings,
+    RetentionSettings,
     Section,
     SlackSettings,
 )
@@ -50,9 +51,7 @@ class Settings(Section):
     http_addr: str = Field("127.0.0.1:5001", description="address of the web server")
     data_dir: Path = Field(Path(".ratchet"), description="folder of the embedded database")
     documentation: Path | None = Field(None, description="documentation sources (YAML); not used by this version yet")
-    channel_monitor_config_file: Path | None = Field(
-        None, description="channel monitors (YAML); not used by this version yet"
-    )
+    channel_monitor_config_file: Path | None = Field(None, description="channel monitors (YAML)")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     slack: SlackSettings = Field(default_factory=SlackSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
@@ -61,6 +60,7 @@ class Settings(Section):
     embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     agent: AgentSettings = Field(default_factory=AgentSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     policies: PolicySettings = Field(default_factory=PolicySettings)
     classifier: ClassifierSettings = Field(default_factory=ClassifierSettings)
 

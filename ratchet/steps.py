@@ -8,7 +8,7 @@ from a channel's past passes none of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 import structlog
@@ -29,6 +29,10 @@ class StepsFailed(Exception):
     """Some steps of a message failed; they can be tried again."""
 
 
+class StepGaveUp(Exception):
+    """A step failed in a way that trying again cannot mend, or must not; the message says why."""
+
+
 class Step(Protocol):
     """One thing that Ratchet does by itself with new messages."""
 
@@ -47,6 +51,7 @@ class Step(Protocol):
 
         Raises:
             LeaseLost: another worker has the message.
+            StepGaveUp: it failed for good.
             Exception: it failed; it is tried again later.
         """
 
@@ -59,10 +64,19 @@ class Poster:
         self._outbox = outbox
 
     async def reply(
-        self, arrival: NewArrival, lease: Lease, step: str, text: str, *, model: str = "", part: int = 0
+        self,
+        arrival: NewArrival,
+        lease: Lease,
+        step: str,
+        text: str,
+        *,
+        model: str = "",
+        part: int = 0,
+        blocks: Sequence[dict[str, Any]] | None = None,
     ) -> Post:
-        """Post into the message's thread; returns the post as it stands in Slack."""
-        return await self.post(arrival, lease, step, [(arrival.channel_id, _thread(arrival), text)], model, part)
+        """Post into the message's thread, with Slack blocks below; returns the post as it stands in Slack."""
+        messages = [(arrival.channel_id, _thread(arrival), text)]
+        return await self.post(arrival, lease, step, messages, model, part, blocks)
 
     async def post(
         self,
@@ -72,22 +86,28 @@ class Poster:
         messages: Sequence[tuple[str, str | None, str]],
         model: str = "",
         part: int = 0,
+        blocks: Sequence[dict[str, Any]] | None = None,
+        *,
+        module: str | None = None,
     ) -> Post:
         """Post several texts, each into a channel and, where given, a thread; returns the first.
 
         Args:
             arrival: the message that they follow from.
             lease: that of the message.
-            step: the step's name; it is the posts' module.
+            step: the step's name; it is the posts' module, unless ``module`` is given.
             messages: (channel id, thread ts or None, text). Where the step ran before, its first texts stay.
             model: the model that wrote them.
             part: number of the first; a step that posts again later continues the count.
+            blocks: Slack blocks below the last text.
+            module: the part of Ratchet that the posts count for.
 
         Raises:
             LeaseLost: another worker has the message.
             PostUnsettled: Slack did not take them yet.
         """
         turn_id = turn_of(arrival, step)
+        last = part + len(messages) - 1
         async with self._database.connection() as conn, conn.transaction():
             await leases.hold(conn, lease)
             await steps.open_turn(conn, turn_id, arrival, _thread(arrival), "\n\n".join(m[2] for m in messages))
@@ -99,8 +119,9 @@ class Poster:
                     channel_id=channel_id,
                     thread_ts=thread_ts,
                     text=text,
-                    module=step,
+                    module=module or step,
                     model=model,
+                    blocks=blocks if number == last else None,
                 )
         delivered = await self._outbox.deliver(turn_id, lease)
         return next(post for post in delivered if post.part == part)
@@ -136,17 +157,20 @@ class Steps:
             if step.name in passed or not step.wants(arrival):
                 continue
             error: str | None = None
+            for_good = False
             try:
                 await step.run(arrival, lease)
             except LeaseLost:
                 raise
+            except StepGaveUp as problem:
+                error, for_good = str(problem)[:1000], True
             except Exception as problem:
                 log.exception("step failed", step=step.name, channel_id=channel_id, ts=ts)
                 error = f"{type(problem).__name__}: {problem}"[:1000]
                 failed.append(step.name)
             async with self._database.connection() as conn, conn.transaction():
                 await leases.hold(conn, lease)
-                await steps.record(conn, arrival, step.name, error)
+                await steps.record(conn, arrival, step.name, error, for_good=for_good)
         if failed:
             raise StepsFailed(", ".join(failed))
 

@@ -12,7 +12,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.errors import is_refusal
+from slack_app.errors import is_refusal, reason
 from slack_app.events import parse_user
 from slack_app.identity import Identity
 from storage import channels
@@ -22,6 +22,9 @@ from storage.db import Database
 log = structlog.get_logger()
 MEMBERSHIP_SECONDS = 25.0  # below the 60 s for which storage/access.py trusts a row
 USER_SECONDS = 3600
+NOBODY = {
+    "users_not_found", "user_not_found", "user_not_visible", "user_disabled", "cannot_dm_bot", "invalid_arguments",
+}  # fmt: skip
 FEW = 5
 UNREACHABLE = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
 
@@ -84,6 +87,21 @@ class Directory:
         async with self._database.connection() as conn:
             await channels.upsert_users(conn, [user])
         return user
+
+    async def direct_channel(self, email: str) -> str | None:
+        """The DM with the person of an e-mail address; None where Slack knows nobody who could be written to.
+
+        Raises:
+            SlackApiError, aiohttp.ClientError, TimeoutError, OSError: Slack does not say.
+        """
+        try:
+            found = await self._client.users_lookupByEmail(email=email)
+            opened = await self._client.conversations_open(users=str(found["user"]["id"]))
+        except SlackApiError as error:
+            if reason(error) in NOBODY:
+                return None
+            raise
+        return str(opened["channel"]["id"])
 
     async def load_users(self) -> int:
         """Store everybody of the workspace; returns how many."""

@@ -178,8 +178,23 @@ def subject(event: Event | None) -> str | None:
             return subject(message)
         case IncomingMessage() | MessageDeleted():
             return f"{event.channel_id}:{event.ts}"
+        case Click(message_ts=ts) if ts and TIMESTAMP.fullmatch(ts):  # its payload repeats the message
+            return f"{event.channel_id}:{ts}"
         case _:
             return None
+
+
+def place(event: Event | None) -> tuple[str | None, str | None]:
+    """The ids of the channel and of the author of what an event tells, where it counts only as these are known."""
+    match event:
+        case MessageChanged(message):
+            return place(message)
+        case IncomingMessage():
+            return event.channel_id, event.user_id
+        case Reaction() | Command() | Click():
+            return event.channel_id, None
+        case _:
+            return None, None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import structlog
 from slack_app import events
 from slack_app.events import (
     ChannelChange,
+    Click,
     Command,
     Envelope,
     IncomingMessage,
@@ -28,7 +29,7 @@ from slack_app.events import (
 )
 from slack_app.identity import Identity
 from slack_app.remember import remember
-from storage import backfills, channels, inbox, messages, reactions, turns
+from storage import backfills, channels, forgetting, inbox, messages, reactions, runbooks, turns
 from storage.batches import GroupCommit
 from storage.channels import ChannelKind, NewChannel
 from storage.db import Connection, Database
@@ -45,7 +46,9 @@ BACKFILL_LOCK = "backfill:{channel_id}"
 class Job:
     """Work for the queue; jobs of one lock run one after the other, in their order."""
 
-    task: Literal["answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process"]
+    task: Literal[
+        "answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process", "report", "purge"
+    ]
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
 
@@ -145,6 +148,9 @@ def classify_job(message: NewMessage, *, is_new: bool = False) -> Job:
     )
 
 
+PURGE = Job("purge", "purge")  # takes the words of deleted and edited messages from what rests on them
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One payload and what was read out of it."""
@@ -199,19 +205,7 @@ class Inbox:
     async def _write(self, deliveries: list[Delivery]) -> None:
         """Store a group; the order within it does not matter, as Slack's deliveries have none."""
         async with self._database.connection() as conn, conn.transaction():
-            rows = [
-                # Of a profile only what is needed is kept, in its own table: it holds addresses.
-                NewEvent(
-                    e.event_id,
-                    e.team_id,
-                    e.kind,
-                    events.subject(e.event),
-                    {} if isinstance(e.event, Profile) else delivery.body,
-                )
-                for delivery in deliveries
-                for e in (delivery.envelope,)
-            ]
-            new = await inbox.insert(conn, rows)
+            new = await inbox.insert(conn, [_row(delivery) for delivery in deliveries])
             fresh = {d.envelope.event_id: d.envelope.event for d in deliveries if d.envelope.event_id in new}
             told = list(fresh.values())
             jobs = await self._messages(conn, [event for event in told if isinstance(event, IncomingMessage)])
@@ -276,10 +270,12 @@ class Inbox:
             case MessageChanged(message):
                 stored = await remember(conn, self._identity, [message])
                 again = self._again and self._again(message, stored.described[0])
-                return file_jobs([message]) + ([classify_job(stored.described[0])] if again else [])
+                jobs = file_jobs([message]) + ([classify_job(stored.described[0])] if again else [])
+                return jobs if message.is_bot else [*jobs, PURGE]
             case MessageDeleted(team_id, channel_id, ts):
                 await messages.delete(conn, team_id, channel_id, ts)
                 await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
+                return [PURGE]
             case Reaction():
                 await reactions.record(
                     conn,
@@ -298,6 +294,9 @@ class Inbox:
                 await channels.upsert_users(conn, [user])
             case Command() if event.text:  # without text the listener answers with how to use it
                 return await self._command(conn, event)
+            case Click(action_id="runbook_worked" | "runbook_failed"):
+                worked = event.action_id == "runbook_worked"
+                await runbooks.vote(conn, event.team_id, event.value, event.user_id, worked=worked)
             case _:
                 pass  # messages were stored before; of a click the stored event is the record
         return []
@@ -308,6 +307,7 @@ class Inbox:
             await channels.remove_membership(conn, team_id, membership.user_id, channel_id)
         elif membership.user_id == self._identity.bot_user_id:
             kind = membership.channel_kind or "private"
+            await forgetting.lift(conn, team_id, channel_id)
             await channels.insert_unknown(conn, [NewChannel(team_id, channel_id, kind, None)])
             return [onboard_job(team_id, channel_id, joined_ts=membership.ts)]
         return []
@@ -341,3 +341,11 @@ class Inbox:
         )
         accepted = await turns.insert_all(conn, [turn])
         return [Job("ask", f"command:{turn_id}", {"turn_id": str(turn_id)}) for turn_id in accepted]
+
+
+def _row(delivery: Delivery) -> NewEvent:
+    """An event to store; what it tells is kept only where it names its message, and so goes when that message goes."""
+    envelope, subject = delivery.envelope, events.subject(delivery.envelope.event)
+    channel_id, user_id = events.place(envelope.event)
+    payload = delivery.body if subject else {}
+    return NewEvent(envelope.event_id, envelope.team_id, envelope.kind, subject, payload, channel_id, user_id)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import aiohttp
+import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
+log = structlog.get_logger()
 ANYTHING = re.compile(".*")
 USAGE = "Ask me something: `/ratchet which alerts fired most in #ops-alerts this week?`"
+VOTES = {
+    "runbook_worked": "Noted: this runbook worked.",
+    "runbook_failed": "Noted: this runbook did not work. Write in the thread what did, for the next version.",
+}
 
 
 async def acknowledge_command(ack: AsyncAck, command: dict[str, Any]) -> None:
@@ -25,8 +34,25 @@ async def acknowledge(ack: AsyncAck) -> None:
     await ack()
 
 
+async def acknowledge_vote(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+    """Ack a vote on a runbook, which is counted by now, and tell the voter so if Slack lets us."""
+    await ack()
+    container = body.get("container") or {}
+    try:
+        await client.chat_postEphemeral(
+            channel=str(container.get("channel_id")),
+            user=str(body["user"]["id"]),
+            thread_ts=container.get("thread_ts"),
+            text=VOTES[str(body["actions"][0]["action_id"])],
+        )
+    except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.warning("a vote's thanks were not shown", error=str(error))
+
+
 def register(app: AsyncApp) -> None:
     """Attach the listeners."""
     app.command(ANYTHING)(acknowledge_command)
+    for action_id in VOTES:
+        app.action(action_id)(acknowledge_vote)
     for listen in (app.event, app.action, app.shortcut, app.options, app.view, app.view_closed):
         listen(ANYTHING)(acknowledge)

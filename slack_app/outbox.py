@@ -111,11 +111,13 @@ class Outbox:
 
     async def _posted(self, post: Post, ts: str) -> None:
         async with self._database.connection() as conn:
-            await posts.set_posted(conn, post.post_id, ts)
+            await posts.set_posted(conn, post.post_id, ts, channel_id=self._dev_channel)
 
     async def _send(self, post: Post, *, plain: bool) -> str:
         text = mrkdwn.neutralise(post.text)
-        blocks: list[dict[str, Any]] | None = None if plain else [{"type": "markdown", "text": text}]
+        blocks: list[dict[str, Any]] | None = None
+        if not plain:
+            blocks = [{"type": "markdown", "text": text}, *(post.blocks or [])]
         response = await self._client.chat_postMessage(
             channel=self._dev_channel or post.channel_id,
             thread_ts=None if self._dev_channel else post.thread_ts,

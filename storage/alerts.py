@@ -251,11 +251,12 @@ async def incidents(
     viewer: Viewer,
     *,
     channel_id: str | None = None,
+    alert: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 1000,
 ) -> list[Incident]:
-    """Incidents that opened in the window, oldest first.
+    """Incidents that opened in the window, of one alert or of all, oldest first.
 
     Open and close of the same (channel, fingerprint) belong together; an alert that fires again before it is closed
     is the same incident. A close without an open counts where it states a duration.
@@ -273,6 +274,7 @@ async def incidents(
                 join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id
                 where {VISIBLE} and m.deleted_at is null and m.searchable
                   and (%(channel_id)s::text is null or m.channel_id = %(channel_id)s)
+                  and (%(alert)s::text is null or a.alert = %(alert)s)
             ), paired as (
                 select channel_id, channel_name, fingerprint, min(alert) as alert, min(service) as service,
                        min(priority) as priority,
@@ -290,5 +292,12 @@ async def incidents(
             where opened_at is not null and (%(since)s::timestamptz is null or opened_at >= %(since)s)
               and (%(until)s::timestamptz is null or opened_at < %(until)s)
             order by opened_at, channel_id, fingerprint limit %(limit)s""",
-        {**viewer.params(), "channel_id": channel_id, "since": since, "until": until, "limit": limit},
+        {
+            **viewer.params(),
+            "channel_id": channel_id,
+            "alert": alert,
+            "since": since,
+            "until": until,
+            "limit": limit,
+        },
     )

@@ -10,7 +10,7 @@ from typing import Literal
 from psycopg.types.json import Json
 
 from storage import db
-from storage.access import VISIBLE, Viewer
+from storage.access import VISIBLE, Viewer, barred
 from storage.db import Connection
 
 ChannelKind = Literal["public", "private", "im", "mpim"]
@@ -71,11 +71,15 @@ COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status"
 
 
 async def insert_unknown(conn: Connection, seen: Sequence[NewChannel]) -> set[str]:
-    """Create channels that were never seen, and return their ids (their onboarding is then due)."""
+    """Create channels that were never seen, and return their ids (their onboarding is then due).
+
+    Channels that were forgotten stay out.
+    """
     rows = sorted((channel.__dict__ for channel in seen), key=lambda row: str(row["channel_id"]))
     cur = await conn.execute(
-        """insert into channels (team_id, channel_id, kind, user_id)
-           select team_id, channel_id, kind, user_id from json_populate_recordset(null::channels, %s)
+        f"""insert into channels (team_id, channel_id, kind, user_id)
+           select team_id, channel_id, kind, user_id from json_populate_recordset(null::channels, %s) as new
+           where not {barred("new.team_id", "new.channel_id", ts="null")}
            on conflict (team_id, channel_id) do nothing returning channel_id""",
         (Json(rows),),
     )
@@ -118,10 +122,11 @@ async def upsert(
     user_id: str | None,
     topic: str,
 ) -> None:
-    """Store what Slack says of a channel."""
+    """Store what Slack says of a channel, unless it was forgotten."""
     await conn.execute(
-        """insert into channels (team_id, channel_id, name, kind, user_id, topic)
-           values (%s, %s, %s, %s, %s, %s)
+        f"""insert into channels (team_id, channel_id, name, kind, user_id, topic)
+           select * from (values (%s, %s, %s, %s, %s, %s)) as new (team_id, channel_id, name, kind, user_id, topic)
+           where not {barred("new.team_id", "new.channel_id", ts="null")}
            on conflict (team_id, channel_id) do update
            set name = excluded.name, kind = excluded.kind, topic = excluded.topic,
                user_id = coalesce(excluded.user_id, channels.user_id)""",
@@ -154,6 +159,12 @@ async def list_all(conn: Connection, team_id: str) -> list[Channel]:
     )
 
 
+async def first_team(conn: Connection) -> str | None:
+    """The workspace that was seen first; a database usually holds one."""
+    found: str | None = await db.fetch_value(conn, "select team_id from channels order by created_at limit 1")
+    return found
+
+
 async def find_visible(conn: Connection, viewer: Viewer, name_or_id: str) -> Channel | None:
     """The channel with this name (with or without ``#``) or id, if the viewer may read it here."""
     return await db.fetch_one(
@@ -181,6 +192,15 @@ async def list_visible(conn: Connection, viewer: Viewer) -> list[ChannelSummary]
     )
 
 
+async def names_of_visible(conn: Connection, viewer: Viewer, channel_ids: Sequence[str]) -> dict[str, str]:
+    """The names, by id, of those of the given channels that the viewer may read here."""
+    cur = await conn.execute(
+        f"select c.channel_id, c.name from channels c where {VISIBLE} and c.channel_id = any(%(channel_ids)s)",
+        {**viewer.params(), "channel_ids": list(channel_ids)},
+    )
+    return dict(await cur.fetchall())
+
+
 async def replace_memberships(conn: Connection, team_id: str, user_id: str, channel_ids: list[str]) -> None:
     """Store which non-public channels Slack just said that this user is in."""
     async with conn.transaction():
@@ -205,10 +225,12 @@ async def remove_membership(conn: Connection, team_id: str, user_id: str, channe
 
 
 async def upsert_users(conn: Connection, users: list[User]) -> None:
-    """Store what Slack says of users."""
+    """Store what Slack says of users, except those who were forgotten."""
     await conn.cursor().executemany(
-        """insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger)
-           values (%s, %s, %s, %s, %s, %s)
+        f"""insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger)
+           select * from (values (%s, %s, %s, %s::boolean, %s::boolean, %s::boolean))
+               as new (team_id, user_id, name, is_bot, is_guest, is_stranger)
+           where not {barred("new.team_id", "new.user_id", ts="0")}
            on conflict (team_id, user_id) do update
            set name = excluded.name, is_bot = excluded.is_bot, is_guest = excluded.is_guest,
                is_stranger = excluded.is_stranger, refreshed_at = now()""",

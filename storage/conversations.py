@@ -102,3 +102,16 @@ async def set_summary(conn: Connection, lease: Lease, summary: str, summarised_u
             "update conversations set summary = %s, summarised_upto = %s where thread_key = %s",
             (summary, summarised_upto, lease.thread_key),
         )
+
+
+async def last_result(conn: Connection, turn_id: UUID, tool: str) -> str | None:
+    """What a tool returned when a turn called it successfully for the last time."""
+    found: str | None = await db.fetch_value(
+        conn,
+        """select message -> 'data' ->> 'content' from conversation_messages
+           where turn_id = %s and message ->> 'type' = 'tool' and message -> 'data' ->> 'name' = %s
+             and message -> 'data' ->> 'status' = 'success'
+           order by seq desc limit 1""",
+        (turn_id, tool),
+    )
+    return found

@@ -48,6 +48,16 @@ async def intend(conn: Connection, lease: Lease, turn_id: UUID, tool_call_id: st
         )
 
 
+async def find(conn: Connection, turn_id: UUID, tool_call_id: str) -> Effect | None:
+    """What is known of a call, and leave it at that."""
+    return await db.fetch_one(
+        conn,
+        Effect,
+        "select state, result from effects where turn_id = %s and tool_call_id = %s",
+        (turn_id, tool_call_id),
+    )
+
+
 async def settle(conn: Connection, turn_id: UUID, tool_call_id: str, result: str) -> None:
     """The call returned: keep its result for a repetition. Needs no lease: it is a fact now."""
     await conn.execute(

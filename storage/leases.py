@@ -1,4 +1,4 @@
-"""The fence of a thread: a number that grows each time somebody takes the thread.
+"""The fence of a thread: a number that grows each time somebody takes the thread, and that no thread has twice.
 
 Every write of a turn names the number it was given. A worker that was stopped and continued finds its
 number outdated and can write no more. The numbers live in the database, so no machine's clock matters.
@@ -36,8 +36,9 @@ async def take(conn: Connection, thread_key: str) -> Lease:
     """Take the thread: from now on every earlier lease is refused."""
     epoch = await db.fetch_value(
         conn,
-        "insert into thread_leases (thread_key, epoch) values (%s, 1) "
-        "on conflict (thread_key) do update set epoch = thread_leases.epoch + 1 returning epoch",
+        # From a sequence: where the row was deleted since, a stale worker's number must not come again.
+        "insert into thread_leases (thread_key, epoch) values (%s, nextval('thread_epochs')) "
+        "on conflict (thread_key) do update set epoch = nextval('thread_epochs') returning epoch",
         (thread_key,),
     )
     return Lease(thread_key, epoch)

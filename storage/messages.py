@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from psycopg.types.json import Json
 
-from storage import db
-from storage.access import VISIBLE, Viewer
+from storage import db, purges
+from storage.access import VISIBLE, Viewer, barred
 from storage.db import Connection
+from storage.purges import MessageKey
 
 AlertAction = Literal["none", "open_incident", "close_incident"]
 Author = Literal["any", "human", "bot"]
@@ -125,16 +126,36 @@ HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.t
 FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
+EDIT = """
+with old as (
+    select text from messages
+    where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s for update
+), edited as (
+    update messages
+    set text = %(text)s, alert_action = %(alert_action)s, edited_ts = %(edited_ts)s,
+        attrs = attrs - 'files' || %(files)s::jsonb
+    where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
+      and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric
+    returning team_id, channel_id, ts, text, is_bot
+)""" + purges.ASK.format(
+    rows="""select team_id, channel_id, ts, 'edited' from edited, old
+            where not is_bot and exists (select string_to_table(old.text, chr(10))
+                                         except select string_to_table(edited.text, chr(10)))"""
+)
+
 
 async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> dict[tuple[str, str], bool]:
     """Store messages; where (channel, ts) is known, nothing changes.
+
+    Messages of channels and people that were forgotten stay out.
 
     Returns:
         Those that are new, as (channel, ts), and whether reactions came before them (storage/reactions.py).
     """
     rows = sorted((message.row() for message in arrived), key=lambda row: (row["channel_id"], row["ts"]))
     cur = await conn.execute(
-        f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s)
+        f"""insert into messages ({STORED}) select {STORED} from json_populate_recordset(null::messages, %s) as new
+            where not {barred("new.team_id", "new.channel_id", "new.user_id", ts="new.ts")}
             on conflict (team_id, channel_id, ts) do nothing
             returning channel_id, ts, exists (
                 select 1 from early_reactions e
@@ -157,16 +178,13 @@ async def insert(conn: Connection, message: NewMessage) -> bool:
 async def apply_edit(conn: Connection, message: NewMessage) -> bool:
     """Store a message's newest text; True when the message itself is new.
 
-    Edits may come out of order, or before the message itself.
+    Edits may come out of order, or before the message itself. Lines that a person took away are purged from what rests
+    on the message; what an integration edits is the state of something.
     """
     if await insert(conn, message):
         return True
     await conn.execute(
-        """update messages
-           set text = %(text)s, alert_action = %(alert_action)s, edited_ts = %(edited_ts)s,
-               attrs = attrs - 'files' || %(files)s::jsonb
-           where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
-             and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric""",
+        EDIT,
         {**message.row(), "files": Json({key: message.attrs[key] for key in ("files",) if key in message.attrs})},
     )
     return False
@@ -197,7 +215,10 @@ async def add_file_text(
 
 
 async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> None:
-    """Forget a message's content and leave a tombstone, even when the message itself comes later."""
+    """Forget a message's content and leave a tombstone, even when the message itself comes later.
+
+    What rests on it is purged by a job (storage/purges.py).
+    """
     await conn.execute(
         """insert into messages (team_id, channel_id, ts, text, deleted_at) values (%s, %s, %s, '', now())
            on conflict (team_id, channel_id, ts) do update
@@ -208,6 +229,7 @@ async def delete(conn: Connection, team_id: str, channel_id: str, ts: str) -> No
     await conn.execute(
         "delete from alerts where team_id = %s and channel_id = %s and ts = %s", (team_id, channel_id, ts)
     )
+    await purges.ask(conn, [MessageKey(team_id, channel_id, ts)], "deleted")
 
 
 async def add_reaction(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from storage import db
 from storage.db import Connection
@@ -13,7 +16,10 @@ from storage.db import Connection
 
 @dataclass(frozen=True)
 class Post:
-    """One message to Slack. ``sending`` means that an attempt was made whose outcome is unknown."""
+    """One message to Slack. ``sending`` means that an attempt was made whose outcome is unknown.
+
+    ``text`` is Markdown; ``blocks`` are Slack blocks that stand below it, such as buttons.
+    """
 
     post_id: str
     turn_id: UUID
@@ -26,9 +32,10 @@ class Post:
     state: Literal["pending", "sending", "posted", "rejected"]
     ts: str | None
     created_at: datetime
+    blocks: list[dict[str, Any]] | None = None
 
 
-COLUMNS = "post_id, turn_id, part, channel_id, thread_ts, text, module, model, state, ts, created_at"
+COLUMNS = "post_id, turn_id, part, channel_id, thread_ts, text, module, model, state, ts, created_at, blocks"
 
 
 async def insert(
@@ -41,13 +48,14 @@ async def insert(
     text: str,
     module: str,
     model: str = "",
+    blocks: Sequence[dict[str, Any]] | None = None,
 ) -> str:
     """Intend a post and return its id, which is the same for the same turn and part."""
     post_id = f"{turn_id}/{part}"
     await conn.execute(
-        """insert into posts (post_id, turn_id, part, channel_id, thread_ts, text, module, model)
-           values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (post_id) do nothing""",
-        (post_id, turn_id, part, channel_id, thread_ts, text, module, model),
+        """insert into posts (post_id, turn_id, part, channel_id, thread_ts, text, module, model, blocks)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (post_id) do nothing""",
+        (post_id, turn_id, part, channel_id, thread_ts, text, module, model, Jsonb(list(blocks)) if blocks else None),
     )
     return post_id
 
@@ -75,10 +83,12 @@ async def seconds_since_sent(conn: Connection, post_id: str) -> float | None:
     return seconds
 
 
-async def set_posted(conn: Connection, post_id: str, ts: str) -> None:
-    """Slack has it, at ``ts``."""
+async def set_posted(conn: Connection, post_id: str, ts: str, *, channel_id: str | None = None) -> None:
+    """Slack has it, at ``ts``, in another channel than was intended where ``channel_id`` is given."""
     await conn.execute(
-        "update posts set state = 'posted', ts = %s, posted_at = now() where post_id = %s", (ts, post_id)
+        "update posts set state = 'posted', ts = %s, posted_at = now(), channel_id = coalesce(%s, channel_id) "
+        "where post_id = %s",
+        (ts, channel_id, post_id),
     )
 
 

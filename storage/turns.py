@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Json
 
 from storage import db
+from storage.access import barred
 from storage.db import Connection
 from storage.leases import HELD, Lease, require
 
@@ -73,12 +74,18 @@ class NewTurn:
 
 
 async def insert_all(conn: Connection, accepted: Sequence[NewTurn]) -> set[UUID]:
-    """Accept messages as turns, and return the ids of those that were none before."""
+    """Accept messages as turns, and return the ids of those that were none before.
+
+    A message that is deleted already, or whose channel was forgotten, is none.
+    """
     rows = sorted(({**turn.__dict__, "turn_id": str(turn.turn_id)} for turn in accepted), key=lambda r: r["turn_id"])
     cur = await conn.execute(
-        """insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
+        f"""insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
            select turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question
-           from json_populate_recordset(null::turns, %s)
+           from json_populate_recordset(null::turns, %s) as new
+           where not {barred("new.team_id", "new.channel_id", "new.requester_id", ts="new.message_ts")}
+             and not exists (select 1 from messages m where m.team_id = new.team_id
+                 and m.channel_id = new.channel_id and m.ts = new.message_ts and m.deleted_at is not null)
            on conflict do nothing returning turn_id""",
         (Json(rows),),
     )

@@ -66,6 +66,12 @@ class ChannelSum:
     thumbs_down: int
 
 
+def _thumbs(name: str) -> str:
+    """How many people reacted to ``m`` so, in whatever skin tone; who used two tones counts once."""
+    return f"""(select count(distinct who) from jsonb_each(coalesce(m.attrs -> 'reactions', '{{}}')) as r(name, users),
+                jsonb_array_elements_text(r.users) as who where split_part(r.name, '::', 1) = '{name}')"""
+
+
 INSERT = """
     insert into model_usage (turn_id, team_id, channel_id, requester_id, module, model, input_chars,
                              output_chars, prompt_tokens, output_tokens, cost, latency_ms, error)
@@ -121,10 +127,8 @@ async def sum_channels(conn: Connection, viewer: Viewer, since: datetime, until:
         conn,
         ChannelSum,
         f"""select c.channel_id, c.name, count(m.ts)::int as messages, count(p.post_id)::int as answers,
-                   coalesce(sum(jsonb_array_length(m.attrs #> '{{reactions,+1}}')) filter (where p.post_id is not null)
-                     , 0)::int as thumbs_up,
-                   coalesce(sum(jsonb_array_length(m.attrs #> '{{reactions,-1}}')) filter (where p.post_id is not null)
-                     , 0)::int as thumbs_down
+                   coalesce(sum({_thumbs("+1")}) filter (where p.post_id is not null), 0)::int as thumbs_up,
+                   coalesce(sum({_thumbs("-1")}) filter (where p.post_id is not null), 0)::int as thumbs_down
             from channels c
             join messages m on m.team_id = c.team_id and m.channel_id = c.channel_id and m.deleted_at is null
               and m.posted_at >= %(since)s and m.posted_at < %(until)s

@@ -13,6 +13,7 @@ from langchain_core.tools import ToolException
 
 from storage import channels, vectors
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.channels import Channel
 from storage.db import Database
 from storage.vectors import SpaceVector
@@ -48,6 +49,56 @@ class EmbeddingError(Exception):
     """No vectors could be had; the message says why, in one line."""
 
 
+@runtime_checkable  # LangChain builds a schema of the context
+class ChannelRules(Protocol):
+    """What the operators set for channels, as far as tools need it."""
+
+    def budget(self, channel_id: str, channel_name: str) -> Budget:
+        """A channel's budget, and its clock."""
+
+
+class NoRules:
+    """Implements ``ChannelRules``: no limits, and the clock of UTC."""
+
+    def budget(self, channel_id: str, channel_name: str) -> Budget:
+        """No budget."""
+        return Budget()
+
+
+@dataclass(frozen=True)
+class MonitorSummary:
+    """What may be shown of a channel monitor; ``executable`` is its program's path."""
+
+    slug: str
+    channel_id: str
+    prompt: str
+    result_schema: str
+    executable: str
+
+
+@dataclass(frozen=True)
+class MonitorTrial:
+    """What the model said to a monitor's prompt; ``problem`` is why that does not fit the schema."""
+
+    answer: str
+    problem: str | None
+
+
+@runtime_checkable
+class Monitors(Protocol):
+    """The channel monitors."""
+
+    def summaries(self) -> Sequence[MonitorSummary]:
+        """All of them, whoever may see them."""
+
+    async def try_out(self, slug: str, text: str, context: ToolContext) -> MonitorTrial:
+        """Ask the model what one of them asks, of a text; nothing follows from it.
+
+        Raises:
+            ToolException: the model gave no answer.
+        """
+
+
 @dataclass(frozen=True)
 class ToolContext:
     """What surrounds a tool call. Tools read it through ``runtime.context``.
@@ -60,6 +111,8 @@ class ToolContext:
         now: the time of the turn, in UTC, so that one turn's windows agree.
         workspace_url: begins every permalink, such as ``https://acme.slack.com/``.
         embedder: makes the vectors of queries; without it search goes by words alone.
+        rules: what is set for channels: their budgets and clocks.
+        monitors: the channel monitors, where there are any.
     """
 
     turn_id: UUID
@@ -69,6 +122,8 @@ class ToolContext:
     now: datetime
     workspace_url: str
     embedder: Embedder | None = field(default=None, kw_only=True)
+    rules: ChannelRules = field(default_factory=NoRules, kw_only=True)
+    monitors: Monitors | None = field(default=None, kw_only=True)
 
 
 Runtime = ToolRuntime[ToolContext, Any]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypedDict
 
 from storage.messages import StoredMessage
 
 EXCERPT = 1200
+PERMALINK = re.compile(r"/archives/([A-Z0-9]+)/p(\d+)(\d{6})")
 
 
 class MessageHit(TypedDict):
@@ -38,3 +40,11 @@ def show(message: StoredMessage, *, excerpt: int = EXCERPT) -> MessageHit:
         thread_ts=message.thread_ts or message.ts,
         reply_count=message.reply_count,
     )
+
+
+def shown_messages(result: str) -> set[tuple[str, str]]:
+    """The messages, as (channel id, ts), that a tool's result links to.
+
+    Every tool that shows a message's words shows its permalink too: by it they are found when the message goes.
+    """
+    return {(channel_id, f"{seconds}.{fraction}") for channel_id, seconds, fraction in PERMALINK.findall(result)}

@@ -7,8 +7,9 @@ from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
 
-from storage import usage
-from tools.context import Runtime
+from storage import budgets, usage
+from tools.channel_report import BudgetRow, rfc3339, show_balance
+from tools.context import Runtime, ToolContext
 
 
 class UsageSummary(TypedDict):
@@ -21,13 +22,14 @@ class UsageSummary(TypedDict):
 
 
 class ChannelUsage(TypedDict):
-    """One channel."""
+    """One channel; thumbs are reactions to Ratchet's posts. ``budget`` is empty where none is set."""
 
     name: str
     messages: int
     answers: int
     thumbs_up: int
     thumbs_down: int
+    budget: list[BudgetRow]
 
 
 class ModuleUsage(TypedDict):
@@ -62,24 +64,37 @@ class UsageReport(TypedDict):
 
 @tool(parse_docstring=True, extras={"effect": "read"})
 async def report_usage(runtime: Runtime, days: int = 7) -> UsageReport:
-    """Report how Ratchet was used: messages, feedback, model calls, tokens and cost.
+    """Report how Ratchet was used: messages, feedback, model calls, tokens and cost, and what is left of budgets.
 
-    Use it for "what did you cost this week", "how busy are the channels", "which models do we use".
+    Use it for "what did you cost this week", "how busy are the channels", "which models do we use", "what remains
+    of our budget".
 
     Args:
         days: Length of the window that ends now, 1 to 365.
     """
-    context = runtime.context
     if not 1 <= days <= 365:
         raise ToolException(f"days must be 1 to 365, not {days}.")
+    return await read_usage(runtime.context, days)
+
+
+async def read_usage(context: ToolContext, days: int) -> UsageReport:
+    """The usage of the days before the context's time, as far as its viewer may see it."""
     since, until = context.now - timedelta(days=days), context.now
+    viewer = context.viewer
     async with context.database.connection() as conn:
-        by_channel = await usage.sum_channels(conn, context.viewer, since, until)
-        by_module = await usage.sum_modules(conn, context.viewer.team_id, since, until)
-        by_model = await usage.sum_models(conn, context.viewer.team_id, since, until)
+        by_channel = await usage.sum_channels(conn, viewer, since, until)
+        by_module = await usage.sum_modules(conn, viewer.team_id, since, until)
+        by_model = await usage.sum_models(conn, viewer.team_id, since, until)
+        standing = {
+            row.channel_id: await budgets.balances(
+                conn, viewer.team_id, row.channel_id, context.rules.budget(row.channel_id, row.name), until
+            )
+            for row in by_channel
+            if context.rules.budget(row.channel_id, row.name).is_set
+        }
     return UsageReport(
-        start_date=since.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        end_date=until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        start_date=rfc3339(since),
+        end_date=rfc3339(until),
         channel_count=len(by_channel),
         summary=UsageSummary(
             total_messages=sum(row.messages for row in by_channel),
@@ -94,6 +109,7 @@ async def report_usage(runtime: Runtime, days: int = 7) -> UsageReport:
                 answers=row.answers,
                 thumbs_up=row.thumbs_up,
                 thumbs_down=row.thumbs_down,
+                budget=[show_balance(balance) for balance in standing.get(row.channel_id, [])],
             )
             for row in by_channel
         ],

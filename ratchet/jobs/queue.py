@@ -12,7 +12,7 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import alerts, answers, embeddings, files, maintenance, onboarding, steps
+from ratchet.jobs import alerts, answers, embeddings, files, maintenance, onboarding, privacy, reports, steps
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
@@ -29,15 +29,19 @@ QUEUES = {
     "backfill": onboarding.QUEUE,
     "refresh": onboarding.QUEUE,
     "read_file": files.QUEUE,
+    "report": reports.QUEUE,
+    "purge": privacy.QUEUE,
 }
 PRIORITIES = {
     "answer": 10,
     "ask": 10,
     "process": 5,
     "classify": 5,
+    "purge": 5,
     "onboard": onboarding.PRIORITY,
     "backfill": onboarding.PRIORITY,
     "refresh": 0,
+    "report": 0,
     "read_file": onboarding.THREADS_PRIORITY,
 }
 
@@ -46,7 +50,7 @@ PRIORITIES = {
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    topics = (answers, alerts, steps, onboarding, files, embeddings, maintenance)
+    topics = (answers, alerts, steps, onboarding, files, embeddings, reports, maintenance, privacy)
     for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)
@@ -83,8 +87,8 @@ async def run_workers(
 ) -> None:
     """Work until ``stop`` is set, then let running jobs finish for ``drain_seconds``.
 
-    Questions, what follows by itself from messages, and background work have workers of their own, so that none of
-    them takes the last place from another.
+    Questions, what follows by itself from messages, background work and deletions have workers of their own, so that
+    none of them takes the last place from another.
     A worker that loses the database is started again.
     """
     common: dict[str, Any] = {
@@ -100,6 +104,7 @@ async def run_workers(
         group.create_task(_work(queue, stop, queues=[answers.QUEUE], concurrency=concurrency, **common))
         group.create_task(_work(queue, stop, queues=[steps.QUEUE], concurrency=STEPS_AT_ONCE, **common))
         group.create_task(_work(queue, stop, queues=[onboarding.QUEUE, maintenance.QUEUE], concurrency=2, **common))
+        group.create_task(_work(queue, stop, queues=[privacy.QUEUE], concurrency=2, **common))
         if context.get("embedder"):
             group.create_task(embeddings.keep_embedded(context["database"], context["embedder"], stop))
         group.create_task(_sweep(context["database"], stop, stalled_seconds=stalled_seconds))

@@ -3,7 +3,9 @@
 import re
 from typing import Literal
 
-Intent = Literal["help", "thread", "channels", "usage", "fix", "recent", "alerts", "search"]
+Intent = Literal[
+    "help", "thread", "channels", "usage", "report", "handoff", "fix", "recent", "alerts", "search", "runbook"
+]
 
 # The first kind that a wording fits is taken, so the order decides where wordings overlap.
 _WORDINGS: list[tuple[Intent, list[str]]] = [
@@ -13,6 +15,10 @@ _WORDINGS: list[tuple[Intent, list[str]]] = [
             r"^(?:hi|hello|hey|hallo|moin|help|good (?:morning|evening|afternoon))\b[\w ,]{0,15}[!.?]*$",
             r"what (?:can|could) you do|who are you|what are you\b|how (?:do|can) (?:you work|i use you|you help)",
         ],
+    ),
+    (
+        "runbook",
+        [r"\brunbooks?\b(?! link)"],
     ),
     (
         "thread",
@@ -34,6 +40,21 @@ _WORDINGS: list[tuple[Intent, list[str]]] = [
             r"(?<!disk )(?<!memory )(?<!cpu )(?<!heap )\busage\b|\bcosts?\b|\bspen[dt]\b|how busy",
             r"how many (?:tokens|requests|model calls)|tokens (?:did|do|have|were)",
             r"how (?:much|often) (?:are|were|is|was|have) you(?: been)? used",
+        ],
+    ),
+    (
+        "handoff",
+        [
+            r"\bhand(?:ing)?[- ]?(?:off|over)\b|\bshift_handoff\b",
+            r"\b(?:take|took) over\b|\bend of (?:my|the|this) shift\b",
+        ],
+    ),
+    (
+        "report",
+        [
+            r"\b(?:report_channel|toil|(?:weekly|channel|alerts?) report|alert noise)\b",
+            r"^(?:please |can you |could you )?(?:make |write |give me |show me )?(?:a |the )?"
+            r"report (?:on|for|about|of|the)\b",
         ],
     ),
     (

@@ -11,11 +11,12 @@ from sandbox.models.answers import answer_unknown, show_error
 from sandbox.models.chat import ChatRequest, Reply, ToolCall, Turn
 from sandbox.models.questions import Ask, clean, read_ask, read_now
 from sandbox.models.recipes import RECIPES, Call, Kitchen, Next
+from sandbox.models.runbooks import draft_runbook, is_runbook
 from sandbox.models.structured import fill_schema
 from sandbox.models.toolmatch import KNOWN, fill_arguments, match_tool
 
 CLOSING = "_Offline demo model: I match plain questions to tools; connect a real model for reasoning._"
-_STRONG = frozenset({"help", "thread", "channels", "usage", "alerts", "fix"})
+_STRONG = frozenset({"help", "thread", "channels", "usage", "report", "handoff", "alerts", "fix"})
 _SUMMARISE = re.compile(r"^\s*summari[sz]e\b", re.IGNORECASE)
 
 
@@ -26,6 +27,8 @@ def plan(request: ChatRequest) -> Reply:
     question = clean(turn.question)
     if request.forced_tool:
         return _forced(request, turn)
+    if request.schema is not None and is_runbook(request.schema):
+        return Reply(json.dumps(draft_runbook(request)))
     if request.schema is not None:
         return Reply(json.dumps(fill_schema(request.schema, _evidence(request, turn))))
     if not request.tools and not turn.results and _SUMMARISE.match(turn.question) and "\n" in turn.question:

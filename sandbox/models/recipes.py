@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.models import answers, fixes
+from sandbox.models import answers, fixes, reports, runbooks
 from sandbox.models.chat import JSON, ToolResult, ToolSpec
 from sandbox.models.intents import Intent
 from sandbox.models.questions import Ask
@@ -124,6 +124,28 @@ def usage(ask: Ask, kitchen: Kitchen) -> Next:
     return [kitchen.call("report_usage", days=min(365, (ask.window or last(7, "d", kitchen.now)).days(kitchen.now)))]
 
 
+def report(ask: Ask, kitchen: Kitchen) -> Next:
+    """Report on a channel's alerts; the last seven days unless another window is named."""
+    if done := kitchen.of("report_channel"):
+        return reports.answer_report(done[-1])
+    if missing := kitchen.lacks("report_channel"):
+        return missing
+    if not ask.channel:
+        return "Which channel shall I report on? Name it, such as #ops-alerts."
+    days = (ask.window or last(7, "d", kitchen.now)).days(kitchen.now)
+    return [kitchen.call("report_channel", channel=ask.channel, days=min(90, days))]
+
+
+def handoff(ask: Ask, kitchen: Kitchen) -> Next:
+    """Sum up what a shift leaves; the last twelve hours unless another window is named."""
+    if done := kitchen.of("shift_handoff"):
+        return reports.answer_handoff(done[-1])
+    if missing := kitchen.lacks("shift_handoff"):
+        return missing
+    hours = 24 * ask.window.days(kitchen.now) if ask.window else None
+    return [kitchen.call("shift_handoff", channel=ask.channel, hours=min(168, hours) if hours else None)]
+
+
 def search(ask: Ask, kitchen: Kitchen, author: str | None = None) -> Next:
     """Search messages for the key terms."""
     if done := kitchen.of("search_messages"):
@@ -137,6 +159,16 @@ def search(ask: Ask, kitchen: Kitchen, author: str | None = None) -> Next:
     return [kitchen.call("search_messages", **args, author=None if chosen == "any" else chosen, limit=ask.limit or 5)]
 
 
+def runbook(ask: Ask, kitchen: Kitchen) -> Next:
+    """Look a runbook up; where the tool is missing, look for how it was fixed."""
+    if done := kitchen.of("lookup_runbook"):
+        return runbooks.answer_runbook(done[-1])
+    alert = " ".join(word for word in ask.query.split() if not word.lower().startswith("runbook"))
+    if not alert or "lookup_runbook" not in kitchen.tools:
+        return fix(ask, kitchen)
+    return [kitchen.call("lookup_runbook", alert=alert)]
+
+
 def explain(_ask: Ask, kitchen: Kitchen) -> Next:
     """Say what the offered tools allow."""
     known = {
@@ -145,7 +177,10 @@ def explain(_ask: Ask, kitchen: Kitchen) -> Next:
         "read_thread": "read threads and quote how something was fixed: “how did we fix HighErrorRate last time?”",
         "find_recent_activity": "tell what people are on right now: “what is going on with payments right now?”",
         "list_channels": "list the channels that I watch: “what channels do you watch?”",
+        "lookup_runbook": "look a runbook up: “what does the runbook for HighErrorRate say?”",
         "report_usage": "report usage and cost: “what did you cost this week?”",
+        "report_channel": "report on a channel's alerts and what to change: “report on #ops-alerts”",
+        "shift_handoff": "sum up what is still open: “shift handoff for #ops-alerts”",
     }
     lines = [f"- {text}" for name, text in known.items() if name in kitchen.tools]
     for name, tool in kitchen.tools.items():
@@ -164,6 +199,9 @@ RECIPES: dict[Intent, Callable[[Ask, Kitchen], Next]] = {
     "thread": thread,
     "channels": channels,
     "usage": usage,
+    "report": report,
+    "handoff": handoff,
+    "runbook": runbook,
     "search": search,
     "help": explain,
 }

@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from aiohttp import web
 
 from sandbox.models import ollama, openai, planner
-from sandbox.models.chat import JSON, ChatRequest, ModelFailure, Reply
+from sandbox.models.chat import JSON, ChatRequest, ModelFailure, Reply, count_usage
 from sandbox.models.script import Script
 
 Brain = Literal["script", "planner"]
@@ -22,16 +22,23 @@ _LEDGER_MESSAGES = 1_000
 
 @dataclass
 class ModelCall:
-    """One request, as the ledger keeps it; `at` is epoch seconds, `ms` its duration, `tools` the names offered."""
+    """One request, as the ledger keeps it.
+
+    `at` is epoch seconds, `ms` its duration, `tools` the names offered, `schema` what the answer was to fit. Tokens
+    are those that a chat answer reports.
+    """
 
     at: float
     kind: str
     model: str
     messages: list[JSON] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
+    schema: Any = None
     answer: JSON | None = None
     error: str | None = None
     ms: float = 0.0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
 
 
 class ModelServer:
@@ -163,6 +170,7 @@ class ModelServer:
             "text": reply.text,
             "tool_calls": [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.tool_calls],
         }
+        call.prompt_tokens, call.output_tokens = count_usage(asked, reply)
         await asyncio.sleep(self.latency + reply.delay)
         return reply
 
@@ -198,6 +206,7 @@ class ModelServer:
             model=str(body.get("model") or body.get("name") or ""),
             messages=body.get("messages") or [],
             tools=[str((tool.get("function") or tool).get("name")) for tool in body.get("tools") or ()],
+            schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema") or body.get("format"),
         )
         self.calls.append(call)
         del self.calls[:-_LEDGER_SIZE]

@@ -6,7 +6,18 @@ from typing import Any
 from sandbox.models.chat import JSON, ToolSpec
 from sandbox.models.intents import key_terms
 
-KNOWN = frozenset({"search_messages", "read_thread", "list_channels", "find_recent_activity", "report_usage"})
+KNOWN = frozenset(
+    {
+        "search_messages",
+        "read_thread",
+        "list_channels",
+        "find_recent_activity",
+        "report_usage",
+        "report_channel",
+        "shift_handoff",
+        "lookup_runbook",
+    }
+)
 _READING = frozenset(
     re.findall(
         r"\w+",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ratchet.bootstrap import choose_model
+from ratchet.factories import choose_model
 from ratchet.settings import SettingsError, load_settings
 from sandbox.server import SandboxConfig, open_sandbox
 from tests.ratchet.test_cli import ratchet

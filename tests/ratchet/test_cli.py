@@ -1,14 +1,20 @@
 """The commands as an operator runs them: real processes, one clear line for each mistake."""
 
 import asyncio
+import json
 import os
 import sys
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from ratchet.settings import load_settings, variables
 from sandbox.server import SandboxConfig, open_sandbox
+
+ROOT = Path(__file__).parents[2]  # the commands of this checkout, wherever another one is installed
 
 
 async def ratchet(*arguments, cwd, **environment):
@@ -19,7 +25,7 @@ async def ratchet(*arguments, cwd, **environment):
         "ratchet.cli",
         *arguments,
         cwd=cwd,
-        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": str(ROOT), **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -131,3 +137,83 @@ async def test_help_names_every_command_and_imports_little(tmp_path):
 def test_every_setting_can_be_given_by_the_environment():
     settings = load_settings({"RATCHET_JOBS_CONCURRENCY": "7", "RATCHET_AGENT__MODEL_CALLS": "3"})
     assert (settings.jobs.concurrency, settings.agent.model_calls) == (7, 3)
+
+
+async def test_report_and_usage_print_tables_json_and_a_chart(environment, tmp_path, database_url):
+    now = datetime.now(UTC)
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
+        for channel_id, name, kind in (("C1", "ops-alerts", "public"), ("G1", "secret", "private")):
+            await conn.execute(
+                "insert into channels (team_id, channel_id, name, kind) values ('T1', %s, %s, %s)",
+                (channel_id, name, kind),
+            )
+            for number in range(3):
+                at = now - timedelta(hours=1 + number)
+                await conn.execute(
+                    "insert into messages (team_id, channel_id, ts, is_bot, text, alert_action) "
+                    "values ('T1', %s, %s, true, 'down', 'open_incident')",
+                    (channel_id, ts := f"{at.timestamp():.6f}"),
+                )
+                await conn.execute(
+                    "insert into alerts (team_id, channel_id, ts, fingerprint, action, alert, parser, confidence, at) "
+                    "values ('T1', %s, %s, 'f', 'open_incident', %s, 'test', 1, %s)",
+                    (channel_id, ts, f"Disk{channel_id}", at),
+                )
+    code, out, err = await ratchet("report", "#ops-alerts", "--chart", "week.png", cwd=tmp_path, **environment)
+    assert code == 0, err
+    assert "Report for #ops-alerts" in out and "DiskC1" in out and "Top alerts" in out and "Toil" in out
+    assert (tmp_path / "week.png").read_bytes().startswith(b"\x89PNG") and "chart written to week.png" in err
+    code, out, err = await ratchet("report", "#ops-alerts", "--days", "2", "--json", cwd=tmp_path, **environment)
+    assert code == 0 and json.loads(out)["incident_counts"] == {"DiskC1": 3}, err
+    code, out, err = await ratchet("report", "#secret", cwd=tmp_path, **environment)
+    assert (code, out) == (1, "") and "no public channel '#secret': there are #ops-alerts" in err
+    code, out, err = await ratchet("report", "#ops-alerts", "--chart", "none/x.png", cwd=tmp_path, **environment)
+    assert code == 1 and "cannot write none/x.png" in err
+    code, out, err = await ratchet("usage", "--json", cwd=tmp_path, **environment)
+    assert code == 0 and [row["name"] for row in json.loads(out)["channels"]] == ["#ops-alerts"], err
+    code, out, err = await ratchet("usage", cwd=tmp_path, **environment)
+    assert code == 0 and "3 messages" in out and "#ops-alerts" in out, err
+
+
+async def test_the_report_runs_on_the_demo_without_anything_set_up(tmp_path):
+    code, out, err = await ratchet("report", "#ops-alerts", "--demo", "--json", "--chart", "demo.png", cwd=tmp_path)
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["totals"]["fired"] > 30 and report["proposals"]
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+BAD_POLICIES = {
+    "a time zone that does not exist": ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
+    "a budget below nothing": ({"budget": {"daily_tokens": -1}}, "daily_tokens"),
+    "a budget in dollars for a model without a price": (
+        {"budget": {"monthly_usd": 5}},
+        "model.prices has no price for",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_POLICIES)
+async def test_a_policy_that_cannot_be_kept_ends_with_one_clear_line(environment, tmp_path, mistake):
+    policy, line = BAD_POLICIES[mistake]
+    (tmp_path / "r.yaml").write_text(json.dumps({"policies": {"default": policy}}))
+    code, _, err = await ratchet("serve", cwd=tmp_path, **environment, RATCHET_CONFIG="r.yaml")
+    assert code == 1 and line in err and "Traceback" not in err
+
+
+async def test_forget_says_what_is_stored_asks_and_says_what_was_removed(environment, tmp_path, database, memory):
+    await memory.say("the canary sings", user="U7")
+    given = {"cwd": tmp_path, "DATABASE_URL": environment["DATABASE_URL"]}
+    code, out, _ = await ratchet("forget", "--user", "U7", "--dry-run", **given)
+    assert (code, out.splitlines()[-1]) == (0, "nothing was removed") and "U7 of T1: 1 messages" in out
+    code, out, _ = await ratchet("forget", "--user", "U7", **given)  # nobody answers
+    assert code == 1
+    async with database.connection() as conn:
+        assert await (await conn.execute("select text from messages")).fetchall() == [("the canary sings",)]
+        code, out, _ = await ratchet("forget", "--user", "U7", "--yes", **given)
+        assert code == 0 and "removed from T1: 1 messages" in out
+        assert await (await conn.execute("select text, user_id from messages")).fetchall() == [("", None)]
+    code, out, err = await ratchet("forget", **given)
+    assert code == 2 and "give either --user or --channel" in err
+    code, out, err = await ratchet("forget", "--channel", "ops", **given)
+    assert code == 1 and err.startswith("error: 'ops' is no Slack id") and len(err.splitlines()) == 1

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import alerts, channels, messages, search, usage, vectors
-from storage.access import Viewer
+from storage import alerts, channels, messages, runbooks, search, usage, vectors
+from storage.access import EVERYONE, Viewer
 from storage.messages import MessageFilter
+from storage.triage import AlertName, earlier_threads, list_names, load_triage
 from storage.vectors import SpaceVector
 
 LONG_AGO, SOON = datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
@@ -80,10 +81,56 @@ async def by_usage(conn, viewer):
     return {row.channel_id for row in await usage.sum_channels(conn, viewer, LONG_AGO, SOON)}
 
 
+async def by_triage(conn, viewer):
+    """What people wrote below an alert; the alert of each channel bears the channel's name."""
+    return {
+        message.channel_id for channel in EVERY for message in await load_triage(conn, viewer, AlertName("", channel))
+    }
+
+
+async def by_runbook(conn, viewer):
+    """Runbooks whose only line stands in the channel that the alert bears the name of."""
+    found = [await runbooks.latest(conn, viewer, AlertName("", channel)) for channel in EVERY]
+    return {line.channel_id for runbook in found if runbook for line in runbook.lines}
+
+
+async def by_alert_names(conn, viewer):
+    return {name.alert for name in await list_names(conn, viewer)}
+
+
+async def by_earlier_threads(conn, viewer):
+    return {
+        thread.channel_id
+        for channel in EVERY
+        for thread in await earlier_threads(conn, viewer, AlertName("", channel), before_ts="1800000000.0", limit=9)
+    }
+
+
 READS = [
-    by_search, by_browsing, by_vector, by_the_vector_index, by_words_and_vector, by_one_channel, by_alerts, by_thread,
-    by_list, by_id, by_name, by_usage,
-]  # fmt: skip
+    by_search,
+    by_browsing,
+    by_vector,
+    by_the_vector_index,
+    by_words_and_vector,
+    by_one_channel,
+    by_alerts,
+    by_thread,
+    by_list,
+    by_id,
+    by_name,
+    by_usage,
+    by_triage,
+    by_runbook,
+    by_alert_names,
+    by_earlier_threads,
+]
+
+RUNBOOK = """
+    with runbook as (
+             insert into runbooks (team_id, alert, version, digest, channels, messages, model)
+             values ('T1', %(channel)s, 1, '', array[%(channel)s], 1, '') returning runbook_id)
+    insert into runbook_lines (runbook_id, position, section, text, team_id, channel_id, ts)
+    select runbook_id, 0, 'step', 'restarted', 'T1', %(channel)s, %(ts)s from runbook"""
 
 
 @pytest.fixture
@@ -101,6 +148,8 @@ async def conn(database, memory):
         ):
             await memory.channel(channel, kind, user_id=user)
             await memory.say("incident", channel=channel, ts=THREAD, bot=True, alert=channel)
+            reply = await memory.say("restarted", channel=channel, thread_ts=THREAD)
+            await opened.execute(RUNBOOK, {"channel": channel, "ts": reply})
         await opened.execute(
             "insert into channels (team_id, channel_id, name, kind) values ('T2', 'CPUB2', 'cpub2', 'public')"
         )
@@ -125,6 +174,10 @@ SEES = {  # (who, asked in): what
     ("U3", "GPRIV"): {"CPUB"},  # the membership is stale
     ("U3", "DM1"): {"CPUB"},
     ("", "DM1"): {"CPUB"},
+    ("", "GPRIV"): {"CPUB"},
+    (EVERYONE, "CPUB"): {"CPUB"},  # what is posted unasked
+    (EVERYONE, "GPRIV"): {"CPUB", "GPRIV"},
+    (EVERYONE, "DM1"): {"CPUB"},
 }
 
 

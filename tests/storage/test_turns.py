@@ -42,7 +42,7 @@ async def new_turn(conn, ts="2.0"):
 async def test_whoever_takes_a_thread_second_fences_the_first(conn):
     first = await leases.take(conn, KEY)
     second = await leases.take(conn, KEY)
-    assert second.epoch == first.epoch + 1
+    assert second.epoch > first.epoch
     async with conn.transaction():
         await leases.hold(conn, second)
     with pytest.raises(LeaseLost, match="outdated"):
@@ -64,7 +64,7 @@ async def test_a_held_lease_cannot_be_taken_until_its_transaction_ends(conn, dat
             await leases.hold(conn, lease)
             taking = asyncio.create_task(leases.take(other, KEY))
             assert not (await asyncio.wait([taking], timeout=0.2))[0]
-        assert (await taking).epoch == lease.epoch + 1
+        assert (await taking).epoch > lease.epoch
 
 
 # Turns

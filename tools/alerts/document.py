@@ -151,7 +151,7 @@ class _Builder:
             return []
         text = text[: self.left]
         self.left -= len(text)
-        return [Line(line[:LONGEST_LINE]) for line in text.splitlines()[:MOST_LINES] if line.strip()]
+        return [Line(line.strip()[:LONGEST_LINE]) for line in text.splitlines()[:MOST_LINES] if line.strip()]
 
     def text(self, text: Any) -> None:
         lines = self.split(text)

@@ -11,14 +11,25 @@ from __future__ import annotations
 import re
 
 from tools.alerts import names
-from tools.alerts.document import Document
+from tools.alerts.document import PAIR, Document, Line, key_of
 from tools.alerts.groups import labelled_alerts
+from tools.alerts.headlines import Headline, read_headline
 from tools.alerts.model import CLOSE, OPEN, Alert, build_alert, merge
 from tools.alerts.others import other_business
-from tools.alerts.signs import SENTENCE, Reading, find_duration, read_message_state, take_apart
-from tools.alerts.states import Headline, read_headline
+from tools.alerts.signs import (
+    DURATION_FIELDS,
+    SENTENCE,
+    SEVERITY_FIELDS,
+    STATE_FIELDS,
+    Reading,
+    find_duration,
+    read_message_state,
+    take_apart,
+)
 
 NAME = "generic"
+NOTES = ("info", "additional info", "details", "output", "check output", "time", "date", "since", "started", "link")
+DETAILS = frozenset({*names.SERVICE_FIELDS, *STATE_FIELDS, *SEVERITY_FIELDS, *DURATION_FIELDS, "reason", *NOTES})
 PLACE = re.compile(r"^(?:in|on|for|at) (?P<place>[\w./ -]{2,120})$", re.IGNORECASE)
 PLACES = re.compile(r"^(?P<name>.{2,200}?) +\((?P<values>[^()]{1,400})\)$")
 
@@ -65,13 +76,14 @@ def find_name(doc: Document, reading: Reading) -> tuple[str, str | None]:
     """The alert's name and its service."""
     service = names.field_service(doc) or None
     name, found = _named(doc, reading)
+    name = name or service or ""
     if service and name and service.casefold() == name.casefold():  # the field names the check; the host has it
         service = (
             names.clean_service(doc.value("host", "hostname", "host name", "entity", "node", "server"))
             or found
             or service
         )
-    return name or service or "", service or found
+    return name, service or found
 
 
 def _named(doc: Document, reading: Reading) -> tuple[str, str | None]:
@@ -104,10 +116,19 @@ def _candidates(doc: Document, reading: Reading) -> list[tuple[Headline, str]]:
         if sentence:
             stated.append((Headline("", sentence=True, place=sentence["place"] or ""), sentence["name"]))
             break
-    for _, head in reading.heads:
+    for line, head in reading.heads:
+        if _is_detail(line):
+            continue
         (stated if head.state and not head.severity_only else rest).append((head, head.name))
-    lines = [(head, head.name) for line in doc.lines[:5] if (head := take_apart(line)).name]
-    return [*stated, *rest, *lines]
+    rule = [(Headline(""), names.clean_name(doc.values[key])) for key in ("rule", "trigger") if key in doc.values]
+    lines = [(head, head.name) for line in doc.lines[:5] if not _is_detail(line) and (head := take_apart(line)).name]
+    return [*stated, *(rule if not doc.titles else []), *rest, *lines]
+
+
+def _is_detail(line: Line) -> bool:
+    """Whether a line is a field such as ``Host: web-1``, which names no alert."""
+    pair = PAIR.match(line.raw)
+    return pair is not None and key_of(pair["key"]) in DETAILS
 
 
 def _nearby(doc: Document) -> str | None:
@@ -145,7 +166,7 @@ def split_name(name: str, head: Headline) -> tuple[str, str | None]:
     if re.match(r"^[\w./@-]{2,120}:-?\d[\d.]*%?$", name):
         return name.rpartition(":")[0], None
     on = names.ON.search(name)
-    if on and re.search(r"[\d.\-_/:]", on["host"]):
+    if on and re.search(r"[\d.\-_/:]|^['\"].+['\"]$", on["host"]):
         host = names.clean_service(on["host"].strip("{}").rpartition(":")[2] if "{" in on["host"] else on["host"])
         return (name[: on.start()] if head.sentence else name), host
     quoted = names.QUOTED.search(name)

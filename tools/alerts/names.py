@@ -55,6 +55,8 @@ QUOTED = re.compile(r"[\"“'‘]([^\"“”'‘’]{2,160})[\"”'’]")
 PARENTHESES = re.compile(r"\s*\(([^()]{0,400})\)$")
 CAMEL = re.compile(r"^[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+$")
 CAMEL_PART = re.compile(r"[A-Z]?[a-z0-9]{3,}|[A-Z]{3,}(?![a-z])")
+CLOCK = re.compile(r"^\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?\s+")
+VALUE = re.compile(r"\s*\((?:value:? ?)?-?\d[\d.,]*\s?%?\)$", re.IGNORECASE)
 PRIORITY_TAG = re.compile(r"^\W*[\[(](?:P\d|SEV-?\d|S\d|prio(?:rity)?:? ?\w+)[\])]\s*", re.IGNORECASE)
 NUMBER = re.compile(
     r"^(?:#\d{1,12}|\[#?\d{1,12}\]|(?:incident|alert|issue|event|problem) #?\d{1,12})\s*[:\-–—|]?\s*", re.IGNORECASE
@@ -78,7 +80,7 @@ NOTHING = frozenset(
 
 def clean_name(name: str) -> str:
     """A name without priorities, numbers, quotes and trailing tags."""
-    name = PRIORITY_TAG.sub("", name.strip())
+    name = VALUE.sub("", PRIORITY_TAG.sub("", CLOCK.sub("", name.strip())))
     name = NUMBER.sub("", name)
     name = TAGGED.sub("", name)
     name = REASON.sub("", name).strip(" :|–—•·,;\t`").rstrip(" -.!(").lstrip("- ")
@@ -95,7 +97,7 @@ def is_name(text: str) -> bool:
     if len(text) < 2 or text.lower() in NOTHING or not any(char.isalpha() for char in text):
         return False
     said = [word for word in WORD.split(text.lower()) if word]
-    if all(word in COMMON or word.isdigit() for word in said):
+    if all(word in COMMON or word.isdigit() or read_state(word) for word in said):
         return False
     return read_state(text) is None and not SEVERITY.fullmatch(text)
 
@@ -135,7 +137,7 @@ def clean_service(value: str) -> str:
         value = value.rsplit(" / ", 1)[1]
     if ", " in value:
         value = value.split(", ", 1)[0]
-    return value.strip()
+    return PARENTHESES.sub("", value).strip()
 
 
 def labels_in(text: str) -> dict[str, str]:

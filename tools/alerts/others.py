@@ -53,6 +53,7 @@ SENTENCES = re.compile(
     | \banniversary\b | \bwelcome[ ]to\b
     | \bhas[ ]joined\b | \bgood[ ](?:morning|afternoon|evening)\b | \bhappy[ ](?:monday|friday|new) | \blunch\b
     | \bdigest\b
+    | \bquality[ ]gate\b | \bcoverage[ ](?:in|de)creased\b | \b(?:renewed|rotated|uploaded|provisioned)\b
     | \b(?:daily|weekly|monthly|morning|hourly|nightly|quarterly)[ ](?:summary|report|digest|recap|overview|
       update|stand)
     | \b(?:summary|report|recap)[ ](?:for|of)[ ](?:the[ ])?(?:\d|last|this|past|today|yesterday|week|month|day|incident)

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from tools.alerts import names
 from tools.alerts.document import Document, Line
+from tools.alerts.headlines import Headline, read_headline
 from tools.alerts.model import Priority
 from tools.alerts.others import other_business
-from tools.alerts.states import Headline, State, read_headline, read_level, read_priority
-from tools.alerts.text import plain, read_duration
+from tools.alerts.states import State, read_level, read_priority
+from tools.alerts.text import EMOJI, plain, read_duration
 
 STATE_FIELDS = (
     "current state", "new state", "state", "status", "alert state", "alert status", "current status", "new status",
@@ -29,7 +30,7 @@ LASTED = re.compile(
     r" was|:| for)*\s+((?:\d+(?:\.\d+)?\s?[a-z]+[,\s]*(?:and )?){1,6}|\d{1,3}:\d\d(?::\d\d)?)",
     re.IGNORECASE,
 )
-CODE = re.compile(r"`([^`\n]{1,30})`")
+MARKED = re.compile(r"(?<![`*\w])[`*]{1,3}([^`*\n]{1,30})[`*]{1,3}(?![`*\w])")
 SENTENCE = re.compile(
     r"\balerts?(?: (?:for|on|in|from))? [\"'“]?(?P<name>[^\n\"]{2,160}?)[\"'”]? (?:has|have|was|is) (?:been |"
     r"now )?(?P<state>triggered|resolved|fired|firing|recovered|closed|cleared|opened|raised|created)\b(?: (?:for|"
@@ -52,6 +53,7 @@ BROKEN = re.compile(
     r"not (?:ready|running|responding)|stopped|dead|high|low)\b",
     re.IGNORECASE,
 )
+ERROR = re.compile(r"\b[A-Z]\w+(?:Error|Exception)\b")
 MONITOR = re.compile(
     r"alert|alarm|monitor|watch|uptime|status|pager|prometheus|grafana|incident|probe|health|sentinel", re.I
 )
@@ -63,6 +65,7 @@ CALM = re.compile(
     r"\b(?:back to normal|no longer|recovered|resolved|is ok|all clear|healthy again|back (?:up|online))\b", re.I
 )
 PARENTHESES = re.compile(r"\(([^()]{1,400})\)(?: \||$)")
+SEVERITY_LABEL = re.compile(r"\bseverity\s?[=:]\s?[\"']?(\w+)", re.IGNORECASE)
 SEVERITY_LABELS = re.compile(r"critical|warning|page|notify|info|p[1-5]|sev-?[0-5]|ticket", re.IGNORECASE)
 
 
@@ -117,13 +120,19 @@ def read_message_state(doc: Document, *, strict: bool = False) -> Reading:
 
 
 def take_apart(line: Line) -> Headline:
-    """A line's headline; a state in code marks counts as one in brackets."""
+    """A line's headline; a state in code marks or in bold counts as one in brackets."""
     raw = line.raw
-    if "`" in raw and len(raw) < 400:
-        marked = CODE.sub(lambda match: f"[{match[1]}]" if read_level(match[1]).state else match[0], raw)
+    if ("`" in raw or "*" in raw) and len(raw) < 400:
+        marked = MARKED.sub(lambda match: f"[{match[1]}]" if _is_label(raw, match) else match[0], raw)
         if marked != raw:
             return read_headline(plain(marked))
     return read_headline(line.plain)
+
+
+def _is_label(raw: str, match: re.Match[str]) -> bool:
+    """Whether a marked word is a state, and no part of a sentence: nothing but other marks stands before it."""
+    before = EMOJI.sub("", MARKED.sub("", raw[: match.start()]))
+    return read_level(match[1]).state is not None and not any(char.isalpha() for char in before)
 
 
 def _of_word(word: str) -> State:
@@ -166,11 +175,14 @@ def _guess(doc: Document, reading: Reading) -> tuple[State | None, float]:
     measured = any(READING.match(line.plain) for line, _ in reading.heads)
     emoji = next((line.sign for line, _ in reading.heads if line.sign), "")
     severe = any(head.severity_only for _, head in reading.heads)
+    below = [take_apart(line) for line in doc.lines[:2]]
+    severe = severe or any(head.severity_only and head.priority == "HIGH" for head in below)
     if severe:
         return ("close", 0.6) if doc.color == "good" or emoji == "good" else ("open", 0.7)
     if not (about or measured):
         return None, 0.0
-    if CALM.search(text[:400]) and doc.color != "bad":
+    calm = doc.color == "good" or emoji == "good" or (not doc.color and MONITOR.search(doc.username))
+    if calm and CALM.search(text[:400]):
         return "close", 0.65
     if doc.color:
         if measured or fields or doc.color in (emoji, "bad"):
@@ -180,7 +192,7 @@ def _guess(doc: Document, reading: Reading) -> tuple[State | None, float]:
         return None, 0.0
     if reading.priority and fields:
         return ("close", 0.55) if emoji == "good" else ("open", 0.6)
-    if emoji == "bad" and (doc.titles or fields):
+    if emoji == "bad" and (doc.titles or fields or BROKEN.search(text[:200]) or ERROR.search(text[:200])):
         return "open", 0.5
     return None, 0.0
 
@@ -208,9 +220,13 @@ def _priority(doc: Document, reading: Reading) -> Priority | None:
         if level and level.priority and level.state == "open":
             return level.priority
     for line in doc.lines[:3]:
-        marked = take_apart(line) if "`" in line.raw else None
+        marked = take_apart(line) if "`" in line.raw or "*" in line.raw else None
         if marked and marked.state and marked.priority:
             return marked.priority
+    for line in doc.lines[:8]:
+        label = SEVERITY_LABEL.search(line.plain)
+        if label:
+            return read_priority(label[1])
     for line in (*(line for line, _ in reading.heads), *doc.fallbacks[:1]):
         listed = PARENTHESES.search(line.plain)
         for word in listed[1].split() if listed else []:

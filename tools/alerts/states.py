@@ -1,9 +1,9 @@
-"""The words for states and severities, and how a headline is taken apart into them and the name that is left."""
+"""The words for states and severities, alone or as what a field says."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -20,16 +20,18 @@ OPENED = (
     "stopped responding|timed out|exceeded|new|new alert|new incident|new issue|error"
 )
 CLOSED = (
-    "resolved|auto-?resolved|recovered|recovery|ok|okay|up|closed|normal|back to normal|cleared|clear|healthy|online|"
-    "operational|restored|fixed|inactive|ended|back up|back online|back|passing|all clear|solved|deactivated|"
-    "returned to normal|no longer alerting|no longer firing|available|reachable|responding|completed|success"
+    "resolved|auto-?resolved|recovered|recovery|ok|okay|up|closed|normal|back to normal|cleared|clear|healthy|"
+    "online|operational|restored|fixed|inactive|ended|back up|back online|back|passing|all clear|reporting again|"
+    "working again|running again|responding again|solved|deactivated|returned to normal|no longer alerting|"
+    "no longer firing|available|reachable|responding"
 )
 NEUTRAL = (
-    "acknowledged|acknowledgement|acknowledge|acked|ack'd|ack|snoozed|silenced|silence|muted|unmuted|suppressed|paused|"
-    "unpaused|maintenance|under maintenance|scheduled|in progress|downtime ?start(?:ed)?|downtime ?end(?:ed)?|"
-    "downtime ?cancell?ed|downtime ?removed|downtime|flapping ?start(?:ed)?|flapping ?stop(?:ped)?|flapping ?disabled|"
-    "flapping ?end|flapping|assigned|reassigned|unassigned|escalated|pending|disabled|enabled|test|delegated|"
-    "custom|note added|commented|archived|ignored|merged|draft|verifying|updated|starting"
+    "acknowledged|acknowledgement|acknowledge|acked|ack'd|ack|snoozed|silenced|silence|muted|unmuted|suppressed|"
+    "paused|unpaused|maintenance|under maintenance|scheduled|in progress|downtime ?start(?:ed)?|"
+    "downtime ?end(?:ed)?|downtime ?cancell?ed|downtime ?removed|downtime|flapping ?start(?:ed)?|"
+    "flapping ?stop(?:ped)?|flapping ?disabled|flapping ?end|flapping|assigned|reassigned|unassigned|escalated|"
+    "pending|disabled|enabled|test|delegated|custom|note added|commented|archived|ignored|merged|draft|verifying|"
+    "updated|starting|completed|success|succeeded|successful"
 )
 SEVERE = (
     "critical|crit|fatal|emergency|emerg|disaster|panic|blocker|severe|page|urgent|error|err|major|high|"
@@ -44,16 +46,20 @@ WORDS = {"open": OPENED, "close": CLOSED, "neutral": NEUTRAL}
 COUNT = r"(?:\s*(?:[:#x×]\s*\d+|\(\d+\)))?"
 
 
-def _longest_first(words: str) -> str:
+def longest_first(words: str) -> str:
+    """Alternatives for an expression, so that none hides a longer one."""
     return "|".join(sorted(words.split("|"), key=len, reverse=True))
 
 
-_STATE = "|".join(f"(?P<{name}>{_longest_first(words)})" for name, words in WORDS.items())
-_SEVERITY = f"(?P<severe>{_longest_first(SEVERE)})|(?P<mild>{_longest_first(MILD)})"
+ANY_STATE = "|".join(f"(?P<{name}>{longest_first(words)})" for name, words in WORDS.items())
+ANY_SEVERITY = f"(?P<severe>{longest_first(SEVERE)})|(?P<mild>{longest_first(MILD)})"
 # A whole phrase that is nothing but a state or a severity, such as the inside of brackets or a field's value.
-PHRASE = re.compile(rf"(?:is |now |status:? |state:? |alert |incident )*(?:{_STATE}){COUNT}[.!]*", re.IGNORECASE)
-STATE_AT = re.compile(rf"(?:{_STATE}){COUNT}(?![\w'’]|-\w)", re.IGNORECASE)
-SEVERITY = re.compile(rf"(?:severity:? |priority:? )?(?:{_SEVERITY})\b", re.IGNORECASE)
+PHRASE = re.compile(
+    rf"(?:is |now |status:? |state:? |alert |incident |prometheus |monitor |new )*(?:{ANY_STATE}){COUNT}[.!]*",
+    re.IGNORECASE,
+)
+STATE_AT = re.compile(rf"(?:{ANY_STATE}){COUNT}(?![\w'’]|-\w)", re.IGNORECASE)
+SEVERITY = re.compile(rf"(?:severity:? |priority:? )?(?:{ANY_SEVERITY})\b", re.IGNORECASE)
 TRANSITION = re.compile(r"^\W*[\w ]{2,30}? (?:->|to) (?P<to>[A-Za-z ]{2,30})\W*$")
 FIRING_COUNT = re.compile(r"\b(?:firing|alerting|open|triggered)\s*[:=(]?\s*(\d+)", re.IGNORECASE)
 
@@ -73,7 +79,7 @@ def read_state(phrase: str) -> State | None:
     if firing and "," in phrase:  # [FIRING:1, RESOLVED:2]
         return "open" if int(firing[1][:9]) else "close"
     match = PHRASE.fullmatch(phrase)
-    return _group(match) if match else None
+    return state_of(match) if match else None
 
 
 @dataclass(frozen=True)
@@ -106,284 +112,9 @@ def read_priority(phrase: str) -> Priority | None:
     return "HIGH" if match["severe"] else "LOW"
 
 
-def _group(match: re.Match[str]) -> State | None:
+def state_of(match: re.Match[str]) -> State | None:
+    """The state whose group matched."""
     for name in ("open", "close", "neutral"):
         if match[name]:
             return name
     return None
-
-
-@dataclass
-class Headline:
-    """A headline taken apart.
-
-    Attributes:
-        name: what is left; empty where the headline is nothing but states.
-        state: the state that it gives, if it does.
-        strength: how surely, 0 to 1.
-        priority: the severity that it gives.
-        severity_only: whether the state follows from the severity alone.
-        labels: other words in brackets at its beginning.
-        sentence: whether the state came as a verb ("is DOWN", "has been resolved").
-        place: where it is, from "Alert firing in PLACE".
-    """
-
-    name: str
-    state: State | None = None
-    strength: float = 0.0
-    priority: Priority | None = None
-    severity_only: bool = False
-    labels: list[str] = field(default_factory=list)
-    sentence: bool = False
-    place: str = ""
-
-    def learn(self, state: State | None, strength: float) -> None:
-        """Take a state, unless a surer one is known."""
-        if state and (self.state is None or strength > self.strength):
-            self.state, self.strength, self.severity_only = state, strength, False
-
-    def learn_severity(self, priority: Priority | None) -> None:
-        """Take a severity; alone, it means that something is wrong."""
-        if priority and self.priority is None:
-            self.priority = priority
-        if priority and self.state is None:
-            self.state, self.strength, self.severity_only = "open", 0.6, True
-
-
-THINGS = re.compile(r"\W*(?:up|down|online|offline|unreachable)\W*", re.IGNORECASE)
-BRACKET = re.compile(r"[\[({【]([^\[\](){}【】]{1,80})[\])}】]\s*[:\-–—|•]?\s*")
-PREFIX_KIND = re.compile(
-    r"(?:(?:service|host|metric|monitor|new|an?|the|your|this|prometheus|grafana|uptime|system|security|slo|"
-    r"[a-z]+ monitor)\s+){0,3}(?:alert|alarm|incident|problem|notification|alerts|trigger|monitor|check|issue|"
-    r"event)\s*(?:#\s?[\w-]{1,20}|\d{1,12})?\s*(?=[:\-–—|]|(?:is |has |was |now |been |got |status |"
-    r"state )*(?P<next>\w))",
-    re.IGNORECASE,
-)
-VERBS = (
-    r"(?:(?:alert|alarm|incident|monitor|status|state|it|check)\s+)?(?:(?:is|are|has|have|was|were|now|again|"
-    r"currently|been|just|got|went|came|gone|turned|became|changed to|still|also|back|being|auto(?:matically)?|"
-    r"successfully|in|:)\s+){0,5}"
-)
-OPEN_VERB = rf"(?P<open>{_longest_first(OPENED)}|{_longest_first(SEVERE)}|{_longest_first(MILD)})"
-ANY_VERB = rf"(?:{OPEN_VERB}|(?P<close>{_longest_first(CLOSED)})|(?P<neutral>{_longest_first(NEUTRAL)}))"
-TAIL = re.compile(
-    rf"(?:^|\s+|\s*[:|–—\-]+\s*)(?P<verbs>{VERBS}){ANY_VERB}(?:\s+state|\s+status|\s+again|\s+now)?[\s.!]*$",
-    re.IGNORECASE,
-)
-# "web-1 is DOWN since 09:12", "checkout has been triggered due to …": a verb, a state, and then a reason or nothing.
-SENTENCE = re.compile(
-    r"(?:^|\s)(?:(?:is|are|has|have|was|were|went|came|got|turned|became)\s+)(?:(?:now|again|currently|been|just|"
-    r"still|also|back|in|auto(?:matically)?|successfully|a|an|the)\s+){0,4}"
-    rf"{ANY_VERB}(?P<after>\s*(?:$|[:.,;!|(–—]|-\s)|\s+(?:state|status|again|now|due|because|since|for|"
-    rf"after|at|as|on|by|with|in|"
-    r"from|until|when|while|and|but|\d))",
-    re.IGNORECASE,
-)
-LASTED = re.compile(r"\s+(?:in|after)\s+[\w ,]{1,40}:\s*", re.IGNORECASE)
-HARD_SEPARATOR = re.compile(r"\s*(?:[:|•·–—»]|-+(?=\s)|-> )\s*")
-
-
-def read_headline(line: str) -> Headline:
-    """Take a plain line apart: states and severities off both ends, what is left is the name."""
-    head = Headline(name=line[:300])
-    _strip_lead(head)
-    _strip_tail(head)
-    head.name = head.name.strip(" :|-–—•·,\t")
-    return head
-
-
-def _strip_lead(head: Headline) -> None:
-    for _ in range(6):
-        rest = head.name.lstrip(" :|-–—•·,.>!*")
-        bracket = BRACKET.match(rest)
-        if bracket:
-            inside = bracket[1].strip()
-            state = read_state(inside)
-            severity = SEVERITY.fullmatch(inside)
-            if not state and not severity and ":" in inside:  # [Severity: HIGH], [FIRING: 2 | RESOLVED: 1]
-                state, severity = (
-                    read_state(inside.split(":", 1)[1]),
-                    SEVERITY.fullmatch(inside.split(":", 1)[1].strip()),
-                )
-            if state == "open" and inside.lower() in {"error", "alert", "new"}:
-                head.learn_severity("HIGH" if inside.lower() == "error" else None)
-                head.learn(state, 0.7)
-            elif state:
-                head.learn(state, 0.95)
-                if head.labels and THINGS.fullmatch(inside):  # [thing] [Down] reason
-                    head.name = head.labels[-1]
-                    return
-            elif severity:
-                head.learn_severity(read_priority(inside))
-            elif len(rest) > bracket.end():
-                head.labels.append(inside)
-            else:
-                break
-            head.name = rest[bracket.end() :]
-            continue
-        if not _strip_word(head, rest):
-            head.name = rest
-            break
-
-
-def _strip_word(head: Headline, rest: str) -> bool:
-    """Take one leading state, severity or kind ("Alert:", "Incident #3") off; False where there is none."""
-    severity = SEVERITY.match(rest)
-    state = STATE_AT.match(rest)
-    if state and (not severity or state.end() >= severity.end()):
-        after = rest[state.end() :]
-        shouted = state[0].upper() == state[0] and len(state[0]) > 1
-        hard = HARD_SEPARATOR.match(after) or LASTED.match(after)
-        if hard or not after.strip() or (shouted and after.startswith(" ")):
-            name = _group(state)
-            word = state[0].lower()
-            weak = word in {
-                "error",
-                "alert",
-                "new",
-                "failed",
-                "failure",
-                "started",
-                "active",
-                "completed",
-                "success",
-                "updated",
-                "unknown",
-                "back",
-                "test",
-            }
-            if word == "error":
-                head.learn_severity("HIGH")
-            head.learn(name, 0.7 if weak else 0.9)
-            head.name = after[hard.end() :] if hard else after
-            return True
-        joined = re.match(r"\s+(?:alert|alarm|incident|problem|issue)?\s*(?:for|on|in|at|from)\s+", after)
-        if joined and state[0].lower() not in {"back", "new", "open", "missing", "error", "test", "started"}:
-            head.learn(_group(state), 0.85)
-            head.name = after[joined.end() :]
-            return True
-    if severity:
-        after = rest[severity.end() :]
-        hard = HARD_SEPARATOR.match(after)
-        shouted = severity[0].upper() == severity[0]
-        kind = re.match(r"\s+(?:alert|alarm|incident|problem)\b\s*", after, re.IGNORECASE)
-        if hard or kind or not after.strip() or (shouted and after.startswith(" ")):
-            head.learn_severity(read_priority(severity[0]))
-            head.name = after[hard.end() :] if hard else after[kind.end() :] if kind else after
-            return True
-        follows = STATE_AT.match(after.lstrip()) or SEVERITY.match(after.lstrip())
-        if follows and after.startswith(" ") and HARD_SEPARATOR.match(after.lstrip()[follows.end() :] + " "):
-            head.learn_severity(read_priority(severity[0]))
-            head.name = after
-            return True
-    return _strip_kind(head, rest)
-
-
-def _strip_kind(head: Headline, rest: str) -> bool:
-    kind = PREFIX_KIND.match(rest)
-    if not kind or kind.end() == 0:
-        return False
-    after = rest[kind.end() :]
-    hard = HARD_SEPARATOR.match(after)
-    if hard:
-        head.name = after[hard.end() :]
-        head.learn("open", 0.55) if kind[0].strip().lower() in {
-            "alert",
-            "alarm",
-            "problem",
-            "new alert",
-            "new incident",
-        } else None
-        return True
-    joined = re.match(r"(?:for|on|in)\s+", after, re.IGNORECASE)
-    if joined:
-        head.name = after[joined.end() :]
-        return True
-    state = re.match(rf"(?P<verbs>{VERBS})(?:{_STATE})\b", after, re.IGNORECASE)
-    if state:
-        follow = after[state.end() :]
-        hard = HARD_SEPARATOR.match(follow)
-        joined = re.match(r"\s+(?P<word>for|on|in|at)\s+", follow)
-        if joined and joined["word"] != "for" and ":" not in follow:
-            head.place = follow[joined.end() :].strip()
-            follow, joined = "", None
-        if hard or joined or not follow.strip(" .!"):
-            head.learn(_group(state), 0.9)
-            head.name = follow[(hard or joined).end() :] if hard or joined else ""  # type: ignore[union-attr]
-            return True
-    return False
-
-
-def _strip_tail(head: Headline) -> None:
-    for _ in range(4):
-        name = head.name.rstrip(" :|-–—•·,.!\t")
-        bracket = re.search(r"\s*[\[(]([^\[\]()]{1,60})[\])]$", name[-80:])
-        if bracket:
-            inside = bracket[1].strip()
-            state, severity = read_state(inside), SEVERITY.fullmatch(inside)
-            if state or severity:
-                head.learn(state, 0.85) if state else head.learn_severity(read_priority(inside))
-                head.name = name[: len(name) - len(bracket[0])]
-                continue
-        if _strip_sentence(head, name):
-            continue
-        head.name = name
-        return
-
-
-TELLING = frozenset(
-    {
-        "resolved",
-        "recovered",
-        "triggered",
-        "firing",
-        "alerting",
-        "reopened",
-        "back to normal",
-        "unreachable",
-        "acknowledged",
-    }
-)
-
-
-def _strip_sentence(head: Headline, name: str) -> bool:
-    """Take a state behind the name off: behind a verb, in capitals, or parted by a mark."""
-    leading = head.state is not None
-    for match in SENTENCE.finditer(name):
-        word = _word(match)
-        if match.start() == 0 or (leading and not word.isupper()):
-            continue
-        _learn_word(head, match, word, 0.9)
-        head.sentence = True
-        head.name = name[: match.start()]
-        return True
-    tail = TAIL.search(name, max(0, len(name) - 70)) or _before_parenthesis(name)
-    if tail is None or (tail.start() == 0 and leading):
-        return False
-    word = _word(tail)
-    shouted = word.isupper() and len(word) > 1
-    parted = bool(re.match(r"\s*[:|–—]|\s+-", tail[0]))
-    if leading and not shouted:
-        return False
-    if not (tail["verbs"].strip() or shouted or parted or word.lower() in TELLING):
-        return False
-    _learn_word(head, tail, word, 0.9 if tail["verbs"].strip() or shouted else 0.8)
-    head.sentence = True
-    head.name = name[: tail.start()]
-    return True
-
-
-def _before_parenthesis(name: str) -> re.Match[str] | None:
-    """``NAME: UP (downtime 3m)``."""
-    opening = name.rfind(" (")
-    return TAIL.search(name[:opening], max(0, opening - 70)) if opening > 0 and name.endswith(")") else None
-
-
-def _word(match: re.Match[str]) -> str:
-    return next(str(match[group]) for group in ("open", "close", "neutral") if match[group])
-
-
-def _learn_word(head: Headline, match: re.Match[str], word: str, strength: float) -> None:
-    head.learn("open" if match["open"] else "close" if match["close"] else "neutral", strength)
-    if match["open"]:
-        head.learn_severity(read_priority(word))

@@ -4,9 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.tools.alerts.payloads import ALERTS, CLOSE, NONE, OPEN, OTHERS, att, field
+from tests.tools.alerts.more_payloads import MORE_ALERTS, MORE_OTHERS
+from tests.tools.alerts.payloads import ALERTS as FIRST_ALERTS
+from tests.tools.alerts.payloads import CLOSE, NONE, OPEN, att, field
+from tests.tools.alerts.payloads import OTHERS as FIRST_OTHERS
 from tools.alerts import PARSERS, AlertMessage, is_doubtful, overall, read, read_by
 
+ALERTS, OTHERS = FIRST_ALERTS + MORE_ALERTS, FIRST_OTHERS + MORE_OTHERS
 SPECIAL = frozenset(parser.name for parser in PARSERS if parser.name != "generic")
 EVERY = [pytest.param(*row, id=f"{number}-{row[0]}") for number, row in enumerate(ALERTS)]
 
@@ -22,7 +26,7 @@ def say(text, username="monitor", **fields):
 @pytest.mark.parametrize(("system", "username", "message", "action", "names", "services", "priority"), EVERY)
 def test_every_alert_is_read(system, username, message, action, names, services, priority):
     first, *_ = read(as_message(username, message))
-    assert overall([first]) == action and first.alert in names
+    assert overall([first]) == action and (names is None or first.alert in names)
     assert services is None or first.service in services
     assert priority is None or first.priority == priority
     assert 0 < first.confidence <= 1 and len(first.fingerprint) == 16
@@ -43,7 +47,7 @@ def test_the_generic_reader_alone_gets_every_action_and_most_names():
     for _, username, message, action, names, _, _ in ALERTS:
         found = read(as_message(username, message), without=SPECIAL)
         right += overall(found) == action
-        named += bool(found) and found[0].alert in names
+        named += bool(found) and (names is None or found[0].alert in names)
     assert right == len(ALERTS) and named >= 0.9 * len(ALERTS)
 
 
@@ -61,7 +65,7 @@ def test_what_people_write_is_never_an_alert(system, username, message, action, 
     ],
 )  # fmt: skip
 def test_known_systems_have_parsers_of_their_own(system, parser):
-    messages = [as_message(username, message) for name, username, message, *_ in ALERTS if name == system]
+    messages = [as_message(username, message) for name, username, message, *_ in FIRST_ALERTS if name == system]
     assert messages and {read_by(message)[0] for message in messages} == {parser}
 
 
@@ -197,8 +201,8 @@ def test_what_was_guessed_or_missed_is_doubtful():
         say("[FIRING:1] DiskFull"),
         AlertMessage("probe", attachments=[{"color": "#ff0000", "title": "Certificate expires"}]),
     )
-    missed, talk = say("basket: error rate at 40 %, cannot reach ledger :fire:"), say("Good morning!")
+    missed, talk = say("basket: error rate at 40 %, and it grows", username="watchdog"), say("Good morning!")
     for message, doubtful in ((sure, False), (guessed, True), (missed, True), (talk, False)):
         assert is_doubtful(message, [alert.confidence for alert in read(message)]) is doubtful
-    assert not is_doubtful(say("basket: error rate at 40 % :fire:", is_bot=False), [])
+    assert not is_doubtful(say("basket: error rate at 40 %", username="watchdog", is_bot=False), [])
     assert overall(read(missed)) == NONE

@@ -13,7 +13,7 @@ from tools.alerts.states import State, read_priority, read_state
 KINDS: dict[str, State] = {"problem": "open", "recovery": "close"}
 KIND = re.compile(r"^\W{0,4}(?:\**\s*)?(?P<kind>[A-Z]{4,24})\b(?P<rest>.*)$")
 OBJECT = re.compile(
-    r"^[\s:\-–]*(?i:(?:service|host)\s+(?:alert|notification|"
+    r"^[\s:\-–\]]*(?i:(?:service|host)\s+(?:alert|notification|"
     r"problem)?\s*:?\s*)?(?P<object>\S.{0,160}?)\s+is\s+(?P<state>[A-Z]{2,12})\b"
 )
 

@@ -42,7 +42,8 @@ class Alertmanager:
         name = several[0][1] if several else names.clean_name(title["name"])
         service = (several[0][2] if several else None) or names.field_service(doc)
         service = service or names.value_service(title["values"] or "", name)
-        return one(self.name, doc, read_state(title["state"]), name, service or None, priority=reading.priority)
+        priority = (several[0][3] if several else None) or reading.priority
+        return one(self.name, doc, read_state(title["state"]), name, service or None, priority=priority)
 
 
 class Grafana:

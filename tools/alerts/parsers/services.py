@@ -91,4 +91,6 @@ class Datadog:
         labels.update({k: v for k, v in names.labels_in(doc.value("tags", "tag")).items() if k not in labels})
         service = names.label_service(labels) or find_name(doc, reading)[1]
         priority = reading.priority or ("LOW" if word.startswith("warn") else None)
-        return one(self.name, doc, state, names.clean_name(title["name"]), service, priority=priority)
+        return one(
+            self.name, doc, state, CONDITION.sub("", names.clean_name(title["name"])), service, priority=priority
+        )

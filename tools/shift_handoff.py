@@ -1,0 +1,131 @@
+"""Tool: what one shift leaves to the next (behaviour A13)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from langchain_core.tools import ToolException, tool
+
+from storage import handoff, reports
+from tools.channel_report import rfc3339
+from tools.context import Runtime, find_channel
+from tools.hits import channel_label
+from tools.toil import REMINDER, pair
+
+LOOKBACK = timedelta(days=7)
+SHOWN = 25
+EXCERPT = 300
+
+
+class OpenIncident(TypedDict):
+    """An alert that opened and did not close; ``notifications`` counts its messages, ``replies`` people's."""
+
+    alert: str
+    service: str | None
+    priority: str | None
+    opened: str
+    in_this_shift: bool
+    notifications: int
+    human_replies: int
+    permalink: str
+
+
+class UnansweredTurn(TypedDict):
+    """A question to Ratchet that waits or failed."""
+
+    question: str
+    asked_by: str
+    asked: str
+    status: str
+    error: str | None
+    permalink: str
+
+
+class UnansweredQuestion(TypedDict):
+    """A question to the channel without a reply."""
+
+    text: str
+    author: str
+    asked: str
+    permalink: str
+
+
+class Handoff(TypedDict):
+    """The handoff; at most 25 of each kind, the newest incidents and the oldest questions first."""
+
+    channel: str
+    since: str
+    until: str
+    open_incidents: list[OpenIncident]
+    open_incident_count: int
+    questions_to_ratchet: list[UnansweredTurn]
+    unanswered_questions: list[UnansweredQuestion]
+
+
+@tool(parse_docstring=True, extras={"effect": "read"})
+async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) -> Handoff:
+    """Sum up what a shift leaves to the next: open incidents, and questions that nobody answered.
+
+    Use it for "shift handoff", "what is still open", "what do I take over". Returns incidents that opened in the
+    last seven days and were not reported as over, questions to Ratchet that wait or failed, and people's top-level
+    questions without a reply, each with its permalink.
+
+    Args:
+        channel: Name such as #ops-alerts, or id. Empty: the channel that you are in.
+        hours: Length of the shift that ends now, 1 to 168.
+    """
+    context = runtime.context
+    if not 1 <= hours <= 168:
+        raise ToolException(f"hours must be 1 to 168, not {hours}.")
+    place = await find_channel(context, channel or context.viewer.asked_in)
+    if place is None:
+        raise ToolException("Which channel? Give its name, such as #ops-alerts, or its id.")
+    since, until, viewer = context.now - timedelta(hours=hours), context.now, context.viewer
+    async with context.database.connection() as conn:
+        events = await reports.list_alert_events(conn, viewer, place.channel_id, until - LOOKBACK - REMINDER, until)
+        replies = await reports.list_human_replies(conn, viewer, place.channel_id, until - LOOKBACK, until)
+        asked = await handoff.list_open_turns(conn, viewer, place.channel_id, since, until, limit=SHOWN)
+        questions = await handoff.list_open_questions(conn, viewer, place.channel_id, since, until, limit=SHOWN)
+    # Of an alert that never closes, the newest incident stands for the older ones.
+    newest = {incident.fingerprint: incident for incident in pair(events) if incident.openings}
+    incidents = [
+        OpenIncident(
+            alert=first.alert,
+            service=first.service,
+            priority=first.priority,
+            opened=rfc3339(first.at),
+            in_this_shift=first.at >= since,
+            notifications=len(incident.openings),
+            human_replies=sum(reply.thread_ts in {o.thread_ts for o in incident.openings} for reply in replies),
+            permalink=first.permalink,
+        )
+        for incident in newest.values()
+        for first in incident.openings[:1]
+        if incident.closing is None and incident.openings[-1].at >= until - LOOKBACK
+    ]
+    incidents.sort(key=lambda incident: incident["opened"], reverse=True)
+    return Handoff(
+        channel=channel_label(place.name, place.kind),
+        since=rfc3339(since),
+        until=rfc3339(until),
+        open_incidents=incidents[:SHOWN],
+        open_incident_count=len(incidents),
+        questions_to_ratchet=[
+            UnansweredTurn(
+                question=row.question[:EXCERPT],
+                asked_by=row.asked_by,
+                asked=rfc3339(row.asked_at),
+                status=row.status,
+                error=row.error[:EXCERPT] if row.error else None,
+                permalink=row.permalink,
+            )
+            for row in asked
+        ],
+        unanswered_questions=[
+            UnansweredQuestion(
+                text=row.text[:EXCERPT], author=row.author, asked=rfc3339(row.asked_at), permalink=row.permalink
+            )
+            for row in questions
+        ],
+    )
