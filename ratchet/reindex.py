@@ -22,7 +22,7 @@ async def run_reindex(settings: Settings) -> None:
     """
     async with open_storage(settings) as database, open_embedder(settings, database) as embedder:
         if embedder is None:
-            raise SettingsError("no embedding model: set RATCHET_EMBEDDINGS__PROVIDERS")
+            raise SettingsError("no embedding model works: `ratchet doctor` says why")
         await reindex(database, embedder, Console(stderr=True))
 
 

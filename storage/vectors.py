@@ -155,26 +155,35 @@ async def enqueue_missing(conn: Connection, space: Space) -> int:
     )
 
 
-async def claim(conn: Connection, *, limit: int) -> list[Waiting]:
+async def claim(conn: Connection, space: Space, *, limit: int) -> list[Waiting]:
     """Take messages to embed, the newest first; nobody else is given them for some minutes.
 
-    Those whose embedding failed before come last.
+    Those whose embedding failed before come last. Those that have their vector by now leave the queue.
     """
     return await db.fetch_all(
         conn,
         Waiting,
         f"""with taken as (
-                select team_id, channel_id, ts from embedding_queue where due_at <= now()
-                order by attempts, ts desc limit %(limit)s for update skip locked
+                select q.team_id, q.channel_id, q.ts, exists (
+                    select 1 from message_embeddings e
+                    where e.team_id = q.team_id and e.channel_id = q.channel_id and e.ts = q.ts
+                      and e.space_id = %(space_id)s) as embedded
+                from embedding_queue q where q.due_at <= now()
+                order by q.attempts, q.ts desc limit %(limit)s for update of q skip locked
+            ), settled as (
+                delete from embedding_queue q using taken
+                where taken.embedded and (q.team_id, q.channel_id, q.ts) = (taken.team_id, taken.channel_id, taken.ts)
             ), claimed as (
                 update embedding_queue q
                 set attempts = attempts + 1, due_at = now() + make_interval(secs => {CLAIM_SECONDS})
-                from taken where (q.team_id, q.channel_id, q.ts) = (taken.team_id, taken.channel_id, taken.ts)
+                from taken
+                where not taken.embedded
+                  and (q.team_id, q.channel_id, q.ts) = (taken.team_id, taken.channel_id, taken.ts)
                 returning q.team_id, q.channel_id, q.ts
             )
             select m.team_id, m.channel_id, m.ts, m.text
             from claimed join messages m using (team_id, channel_id, ts) order by m.ts desc""",
-        {"limit": limit},
+        {"limit": limit, "space_id": space.space_id},
     )
 
 

@@ -32,7 +32,7 @@ async def embed_batch(database: Database, embedder: Embedder, space: Space) -> i
         EmbeddingError: the model failed; these messages wait longer, and other ones come first.
     """
     async with database.connection() as conn:
-        claimed = await vectors.claim(conn, limit=BATCH)
+        claimed = await vectors.claim(conn, space, limit=BATCH)
     if not claimed:
         return 0
     try:

@@ -44,6 +44,6 @@ async def _search(threads: Sequence[Thread]) -> Evaluation:
     configure_logging(level="error", readable=True, redactor=Redactor(settings.secrets()))
     async with open_scratch() as database, open_embedder(settings, database) as embedder:
         if embedder is None:
-            raise SettingsError("no embedding model works: see `ratchet doctor`, or set RATCHET_EMBEDDINGS_PROVIDERS")
+            raise SettingsError("no embedding model works: `ratchet doctor` says why")
         with count_progress(f"embedding with {embedder.space}", Console(stderr=True)) as progress:
             return await evaluate_search(threads, database, embedder, progress)

@@ -35,7 +35,7 @@ async def count(memory, table="message_embeddings"):
 
 
 async def until(memory, vectors_stored):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(15):
         while await count(memory) != vectors_stored:
             await asyncio.sleep(0.02)
 
@@ -79,7 +79,7 @@ async def test_a_stop_gives_back_what_was_not_embedded(memory, concepts):
 
     await memory.say("slow")
     async with working(memory.database, Slow()):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(15):
             while await claimed(memory) == 0:
                 await asyncio.sleep(0.02)
     assert await claimed(memory) == 0 and await count(memory, "embedding_queue") == 1
@@ -94,11 +94,11 @@ async def claimed(memory):
 async def test_a_process_with_a_model_that_was_replaced_stops_embedding(memory, concepts, monkeypatch):
     monkeypatch.setattr(embeddings, "SWEEP_SECONDS", 0.0)
     async with working(memory.database, concepts()) as task:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(15):
             while await count(memory, "embedding_spaces") == 0:
                 await asyncio.sleep(0.02)
         await reindex(memory.database, concepts(space="other/4"), Console(file=io.StringIO()))
-        await asyncio.wait_for(asyncio.shield(task), 60)
+        await asyncio.wait_for(asyncio.shield(task), 15)
     async with memory.database.connection() as conn:
         assert await vectors.find_space(conn, "concepts/4") is None
 

@@ -154,8 +154,8 @@ async def conn(database, memory):
             "insert into channels (team_id, channel_id, name, kind) values ('T2', 'CPUB2', 'cpub2', 'public')"
         )
         space = await vectors.open_space(opened, "one/2", 2)
-        waiting = await vectors.claim(opened, limit=50)
-        assert await vectors.store(opened, space, [(message, [1.0, 0.0]) for message in waiting]) == len(EVERY)
+        waiting = await vectors.claim(opened, space, limit=50)
+        assert await vectors.store(opened, space, [(message, [1.0, 0.0]) for message in waiting]) == 2 * len(EVERY)
         for user, channel, age in (("U1", "GPRIV", 0), ("U1", "GMULTI", 50), ("U3", "GPRIV", 61)):
             await memory.member(user, channel, seconds_ago=age)
         yield opened

@@ -19,8 +19,12 @@ async def conn(memory):
         yield opened
 
 
+async def take(conn, limit=50, space="one/2"):
+    return await vectors.claim(conn, await vectors.open_space(conn, space, 2), limit=limit)
+
+
 async def claim(conn, limit=50):
-    return [waiting.text for waiting in await vectors.claim(conn, limit=limit)]
+    return [waiting.text for waiting in await take(conn, limit)]
 
 
 async def due_again(conn):
@@ -83,21 +87,29 @@ async def test_nobody_is_given_what_another_one_has_until_its_time_is_over(memor
     for number in range(6):
         await memory.say(f"message {number}", ts=f"170000000{number}.000000")
 
-    async def take():
+    async def claim_two():
         async with memory.database.connection() as other:
             return await claim(other, 2)
 
-    taken = await asyncio.gather(*(take() for _ in range(4)))
+    taken = await asyncio.gather(*(claim_two() for _ in range(4)))
     assert sorted(text for batch in taken for text in batch) == [f"message {number}" for number in range(6)]
     await due_again(conn)
     assert len(await claim(conn)) == 6
+
+
+async def test_what_has_its_vector_by_now_is_not_embedded_again(memory, conn):
+    space = await vectors.open_space(conn, "one/2", 2)
+    await memory.say("message")
+    await vectors.store(conn, space, [(m, [1.0, 0.0]) for m in await take(conn)])
+    await conn.execute("insert into embedding_queue select team_id, channel_id, ts from messages")
+    assert await take(conn) == [] and await vectors.count_waiting(conn) == 0
 
 
 async def test_what_failed_comes_after_what_did_not_and_waits_longer_each_time(memory, conn):
     await memory.say("bad", ts="1700000009.000000")
     for seconds in (2, 4, 8):
         await due_again(conn)
-        claimed = await vectors.claim(conn, limit=1)
+        claimed = await take(conn, 1)
         await vectors.release(conn, claimed, failed=True)
         [(pause,)] = await (
             await conn.execute("select extract(epoch from due_at - now())::float8 from embedding_queue")
@@ -111,7 +123,7 @@ async def test_what_failed_comes_after_what_did_not_and_waits_longer_each_time(m
 async def test_what_is_given_back_is_there_at_once(memory, conn):
     await memory.say("message")
     for _ in range(5):
-        claimed = await vectors.claim(conn, limit=1)
+        claimed = await take(conn, 1)
         await vectors.release(conn, claimed, failed=False)
     assert (await (await conn.execute("select attempts from embedding_queue")).fetchall()) == [(0,)]
 
@@ -119,7 +131,7 @@ async def test_what_is_given_back_is_there_at_once(memory, conn):
 async def test_a_vector_of_a_text_that_changed_meanwhile_is_not_stored(memory, conn):
     space = await vectors.open_space(conn, "one/2", 2)
     edited, deleted, same = await memory.say("before"), await memory.say("secret"), await memory.say("same")
-    claimed = await vectors.claim(conn, limit=50)
+    claimed = await take(conn)
     await edit(conn, edited, "after")
     await messages.delete(conn, "T1", "C1", deleted)
     assert await vectors.store(conn, space, [(waiting, [1.0, 0.0]) for waiting in claimed]) == 1
@@ -130,7 +142,7 @@ async def test_a_vector_of_a_text_that_changed_meanwhile_is_not_stored(memory, c
 async def test_an_edit_that_is_under_way_decides_before_a_vector_is_stored(memory, conn):
     space = await vectors.open_space(conn, "one/2", 2)
     ts = await memory.say("before")
-    claimed = await vectors.claim(conn, limit=1)
+    claimed = await take(conn, 1)
     async with memory.database.connection() as editing:
         async with editing.transaction():
             await edit(editing, ts, "after")
@@ -144,7 +156,7 @@ async def test_an_edit_that_is_under_way_decides_before_a_vector_is_stored(memor
 async def test_vectors_go_with_a_message_that_is_removed(memory, conn):
     space = await vectors.open_space(conn, "one/2", 2)
     await memory.say("old")
-    await vectors.store(conn, space, [(m, [1.0, 0.0]) for m in await vectors.claim(conn, limit=1)])
+    await vectors.store(conn, space, [(m, [1.0, 0.0]) for m in await take(conn, 1)])
     await memory.say("waits")
     await conn.execute("delete from messages")
     for table in ("message_embeddings", "embedding_queue"):
@@ -154,9 +166,9 @@ async def test_vectors_go_with_a_message_that_is_removed(memory, conn):
 async def test_a_new_space_makes_every_message_wait_and_each_space_finds_only_its_own(memory, conn):
     one = await vectors.open_space(conn, "one/2", 2)
     old, new = await memory.say("old"), await memory.say("new")
-    await vectors.store(conn, one, [(m, [1.0, 0.0]) for m in await vectors.claim(conn, limit=50)])
+    await vectors.store(conn, one, [(m, [1.0, 0.0]) for m in await take(conn)])
     two = await vectors.open_space(conn, "two/2", 2)
-    waiting = await vectors.claim(conn, limit=50)
+    waiting = await take(conn, space="two/2")
     assert {m.ts for m in waiting} == {old, new}
     await vectors.store(conn, two, [(m, [0.0, 1.0]) for m in waiting if m.ts == new])
 
