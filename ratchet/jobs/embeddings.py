@@ -31,6 +31,10 @@ GROWN, DAYS = 0.1, 1.0  # when words are counted again
 blueprint = Blueprint()
 
 
+class ReplacedError(Exception):
+    """The space was dropped, by a reindexing with another model."""
+
+
 @blueprint.periodic(cron="*/2 * * * *")
 @blueprint.task(name="count_words", queue=maintenance.QUEUE, pass_context=True, queueing_lock="count_words")
 async def count_words(context: JobContext, timestamp: int) -> None:
@@ -50,12 +54,13 @@ async def keep_embedded(database: Database, embedder: Embedder, stop: asyncio.Ev
         try:
             space = space or await indexing.open_space(database, embedder)
             if now() - swept >= SWEEP_SECONDS:
-                if not await _sweep(database, space):
-                    log.error("embedding ends: another model is in use, start this process again", space=space.name)
-                    return
+                await _sweep(database, space)
                 swept = now()
             taken = await _stoppable(indexing.embed_batch(database, embedder, space), stop)
             pause = LOOK_SECONDS
+        except ReplacedError:
+            log.error("embedding ends: another model is in use, start this process again", space=embedder.space)
+            return
         except EmbeddingError as error:
             pause = min(max(FAILED_SECONDS, 2 * pause), LONGEST_SECONDS)
             log.warning("messages wait for their vectors", error=str(error), seconds=pause)
@@ -67,13 +72,12 @@ async def keep_embedded(database: Database, embedder: Embedder, stop: asyncio.Ev
                 await asyncio.wait_for(stop.wait(), timeout=pause)
 
 
-async def _sweep(database: Database, space: Space) -> bool:
-    """Find messages that were left out; False when the space was dropped, by a reindexing with another model."""
+async def _sweep(database: Database, space: Space) -> None:
+    """Find messages that were left out."""
     async with database.connection() as conn:
         if await vectors.find_space(conn, space.name) != space:
-            return False
+            raise ReplacedError
         await vectors.enqueue_missing(conn, space)
-    return True
 
 
 async def _stoppable(work: Coroutine[Any, Any, int], stop: asyncio.Event) -> int:

@@ -65,8 +65,7 @@ create table message_embeddings (
     ts         text not null,
     space_id   integer not null references embedding_spaces on delete cascade,
     embedding  halfvec not null,
-    primary key (team_id, channel_id, ts, space_id),  -- the message first, for its deletion
-    foreign key (team_id, channel_id, ts) references messages on delete cascade
+    primary key (team_id, channel_id, ts, space_id)  -- the message first, for its deletion
 );
 
 -- Messages that wait for their vector in the current space. Whoever embeds takes them until due_at.
@@ -76,12 +75,12 @@ create table embedding_queue (
     ts         text not null,
     attempts   integer not null default 0,
     due_at     timestamptz not null default now(),
-    primary key (team_id, channel_id, ts),
-    foreign key (team_id, channel_id, ts) references messages on delete cascade
+    primary key (team_id, channel_id, ts)
 );
 create index embedding_queue_order on embedding_queue (attempts, ts desc);
 
--- Triggers, so that no way to change a text can forget its vector.
+-- Triggers, so that no way to change a text can forget its vector. They also take the place of foreign keys: whose
+-- check is planned once a session, for a table that may be empty then, and made each insert read all messages.
 create function embed_new_messages() returns trigger language plpgsql as $$
 begin
     insert into embedding_queue (team_id, channel_id, ts)
@@ -106,6 +105,17 @@ create trigger messages_changed after update of text, searchable, deleted_at on 
     when (old.text is distinct from new.text or old.searchable is distinct from new.searchable
           or old.deleted_at is distinct from new.deleted_at)
     execute function embed_changed_message();
+
+create function forget_removed_messages() returns trigger language plpgsql as $$
+begin
+    delete from message_embeddings e using removed r
+    where e.team_id = r.team_id and e.channel_id = r.channel_id and e.ts = r.ts;
+    delete from embedding_queue q using removed r
+    where q.team_id = r.team_id and q.channel_id = r.channel_id and q.ts = r.ts;
+    return null;
+end $$;
+create trigger messages_removed after delete on messages
+    referencing old table as removed for each statement execute function forget_removed_messages();
 
 insert into embedding_queue (team_id, channel_id, ts)
 select team_id, channel_id, ts from messages where searchable and deleted_at is null and text ~ '\S';

@@ -163,6 +163,24 @@ async def test_vectors_go_with_a_message_that_is_removed(memory, conn):
         assert await (await conn.execute(f"select count(*) from {table}")).fetchone() == (0,)
 
 
+async def test_a_vector_that_is_being_stored_goes_with_its_message_too(memory, conn):
+    space = await vectors.open_space(conn, "one/2", 2)
+    await memory.say("old")
+    claimed = await take(conn)
+
+    async def remove():
+        async with memory.database.connection() as other:
+            await other.execute("delete from messages")
+
+    async with conn.transaction():
+        await vectors.store(conn, space, [(claimed[0], [1.0, 0.0])])
+        removing = asyncio.create_task(remove())
+        await asyncio.sleep(0.2)
+        assert not removing.done()
+    await removing
+    assert await (await conn.execute("select count(*) from message_embeddings")).fetchone() == (0,)
+
+
 async def test_a_new_space_makes_every_message_wait_and_each_space_finds_only_its_own(memory, conn):
     one = await vectors.open_space(conn, "one/2", 2)
     old, new = await memory.say("old"), await memory.say("new")
