@@ -205,6 +205,8 @@ class Inbox:
     async def _write(self, deliveries: list[Delivery]) -> None:
         """Store a group; the order within it does not matter, as Slack's deliveries have none."""
         async with self._database.connection() as conn, conn.transaction():
+            for delivery in deliveries:  # first of all: an invitation makes the channel's messages count
+                await self._lift(conn, delivery.envelope.event)
             new = await inbox.insert(conn, [_row(delivery) for delivery in deliveries])
             fresh = {d.envelope.event_id: d.envelope.event for d in deliveries if d.envelope.event_id in new}
             told = list(fresh.values())
@@ -216,6 +218,10 @@ class Inbox:
         self._known_channels |= {
             (event.channel_id, event.channel_kind) for event in told if isinstance(event, IncomingMessage)
         }
+
+    async def _lift(self, conn: Connection, event: events.Event | None) -> None:
+        if isinstance(event, Membership) and event.joined and event.user_id == self._identity.bot_user_id:
+            await forgetting.lift(conn, event.team_id, event.channel_id, event.ts)
 
     async def _messages(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
         if not arrived:
@@ -307,7 +313,6 @@ class Inbox:
             await channels.remove_membership(conn, team_id, membership.user_id, channel_id)
         elif membership.user_id == self._identity.bot_user_id:
             kind = membership.channel_kind or "private"
-            await forgetting.lift(conn, team_id, channel_id)
             await channels.insert_unknown(conn, [NewChannel(team_id, channel_id, kind, None)])
             return [onboard_job(team_id, channel_id, joined_ts=membership.ts)]
         return []

@@ -61,9 +61,13 @@ class Found:
     rests: int
 
 
-async def lift(conn: Connection, team_id: str, channel_id: str) -> None:
-    """Ratchet was invited: the channel may be remembered again."""
-    await conn.execute(f"delete from forgotten where digest = {digest('%s::text', '%s::text')}", (team_id, channel_id))
+async def lift(conn: Connection, team_id: str, channel_id: str, ts: str | None) -> None:
+    """Ratchet was invited: the channel may be remembered again, unless the invitation (at ``ts``) is older."""
+    await conn.execute(
+        f"""delete from forgotten where digest = {digest("%(team_id)s::text", "%(channel_id)s::text")}
+              and (%(ts)s::numeric is null or extract(epoch from forgotten_at) < %(ts)s::numeric)""",
+        {"team_id": team_id, "channel_id": channel_id, "ts": ts},
+    )
 
 
 async def find_user(conn: Connection, team_id: str, user_id: str) -> Found:
@@ -161,6 +165,7 @@ async def finish_user(database: Database, team_id: str, user_id: str, found: Fou
             await conn.execute(
                 sql.SQL("delete from {} where team_id = %(team_id)s and user_id = %(user_id)s").format(table), params
             )
+        await conn.execute("delete from runbook_votes where user_id = %(user_id)s", params)
         gone["model calls"] = await db.execute(
             conn,
             "update model_usage set requester_id = %(nobody)s "
@@ -210,6 +215,11 @@ async def finish_channel(database: Database, team_id: str, channel_id: str) -> d
         for table in (*await holdings.keyed_by(conn, "team_id", "channel_id"), sql.Identifier("turn_sources")):
             await conn.execute(sql.SQL("delete from {} " + place).format(table), params)
         gone["model calls"] = await db.execute(conn, f"update model_usage set channel_id = '' {place}", params)
+        await conn.execute(
+            "delete from runbooks where team_id = %(team_id)s "
+            "and (audience = %(channel_id)s or %(channel_id)s = any(channels))",
+            params,
+        )
         for rows in ("messages", "channels"):
             await conn.execute(f"delete from {rows} {place}", params)
         await conn.execute("delete from conversations where thread_key like %(thread)s", params)
@@ -319,8 +329,9 @@ def _mention(user_id: str, names: list[str]) -> str:
 
 
 def _pattern(user_id: str, names: list[str]) -> str:
-    """Whatever names a person: the id, or a mention."""
-    return rf"\m{user_id}\M|{_mention(user_id, names)}"
+    """Whatever names a person: the id, a mention, or the name of who said something, in a tool's result or a thread."""
+    known = "|".join(re.escape(name) for name in [user_id, *names])
+    return rf"\m{user_id}\M|{_mention(user_id, names)}|\"({known})\\?\"|\] ({known}): "
 
 
 def _place(channel_id: str, *names: str) -> str:

@@ -127,20 +127,19 @@ FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
 EDIT = """
-with old as (
-    select text from messages
-    where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s for update
-), edited as (
-    update messages
+with edited as (
+    update messages m
     set text = %(text)s, alert_action = %(alert_action)s, edited_ts = %(edited_ts)s,
-        attrs = attrs - 'files' || %(files)s::jsonb
-    where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s and deleted_at is null
-      and coalesce(edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric
-    returning team_id, channel_id, ts, text, is_bot
+        attrs = m.attrs - 'files' || %(files)s::jsonb
+    from (select text from messages
+          where team_id = %(team_id)s and channel_id = %(channel_id)s and ts = %(ts)s for update) as old
+    where m.team_id = %(team_id)s and m.channel_id = %(channel_id)s and m.ts = %(ts)s and m.deleted_at is null
+      and coalesce(m.edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric
+    returning m.team_id, m.channel_id, m.ts, m.is_bot, m.text, old.text as former
 )""" + purges.ASK.format(
-    rows="""select team_id, channel_id, ts, 'edited' from edited, old
-            where not is_bot and exists (select string_to_table(old.text, chr(10))
-                                         except select string_to_table(edited.text, chr(10)))"""
+    rows="""select team_id, channel_id, ts, 'edited' from edited
+            where not is_bot and exists (select string_to_table(former, chr(10))
+                                         except select string_to_table(text, chr(10)))"""
 )
 
 

@@ -50,11 +50,21 @@ async def insert(
     model: str = "",
     blocks: Sequence[dict[str, Any]] | None = None,
 ) -> str:
-    """Intend a post and return its id, which is the same for the same turn and part."""
+    """Intend a post and return its id, which is the same for the same turn and part.
+
+    Its turn rests on the messages that it links to.
+    """
     post_id = f"{turn_id}/{part}"
     await conn.execute(
-        """insert into posts (post_id, turn_id, part, channel_id, thread_ts, text, module, model, blocks)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (post_id) do nothing""",
+        r"""with intended as (
+               insert into posts (post_id, turn_id, part, channel_id, thread_ts, text, module, model, blocks)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (post_id) do nothing returning turn_id, text
+           )
+           insert into turn_sources (team_id, channel_id, ts, turn_id)
+           select t.team_id, found[1], found[2] || '.' || found[3], t.turn_id
+           from intended join turns t using (turn_id),
+                regexp_matches(intended.text, '/archives/([A-Z0-9]+)/p(\d+)(\d{6})', 'g') as found
+           on conflict do nothing""",
         (post_id, turn_id, part, channel_id, thread_ts, text, module, model, Jsonb(list(blocks)) if blocks else None),
     )
     return post_id

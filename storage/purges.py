@@ -94,7 +94,7 @@ RESTART = """
 update conversations set summary = '', summarised_upto = 0, seen_upto_ts = '0' where thread_key = any(%(threads)s)"""
 POSTS = """
 update posts p
-set text = %(note)s, error = case when p.error <> '' then %(note)s else p.error end,
+set text = %(note)s, blocks = null, error = case when p.error <> '' then %(note)s else p.error end,
     state = case when state in ('pending', 'sending') then 'rejected' else state end
 from turns t
 where p.turn_id = any(%(turns)s) and t.turn_id = p.turn_id
@@ -110,6 +110,10 @@ where ts::numeric > extract(epoch from now() - {DEAD})
 on conflict (team_id, channel_id, ts) do update set text = excluded.text, edited_ts = excluded.edited_ts
 where messages.deleted_at is null"""
 
+# The lines of a runbook go with their messages; its name is that of an alert.
+RUNBOOKS = """
+delete from runbooks r
+where not exists (select 1 from alerts a where a.team_id = r.team_id and a.alert = r.alert)"""
 # Their arguments name files.
 JOBS = f"""
 delete from procrastinate_jobs j using {KEYS}
@@ -197,6 +201,8 @@ async def _round(conn: Connection) -> Round:
     deleted = [MessageKey(*row[:3]) for row in rows if row[3] == "deleted"]
     await delete_derived(conn, deleted)
     await conn.execute(JOBS, {"keys": as_json(deleted)})
+    if rows:
+        await conn.execute(RUNBOOKS)
     await empty_events(conn, [MessageKey(*row[:3]) for row in rows])
     await conn.execute(
         "delete from purges where begun_at is not null and begun_at < coalesce(%s::timestamptz, 'infinity')", (oldest,)

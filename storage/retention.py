@@ -109,6 +109,7 @@ async def expire(database: Database, retention: Retention) -> dict[str, int]:
         ):
             old = sql.SQL(OLD_ROWS).format(table=sql.Identifier(rows), column=sql.Identifier(column))
             gone[name] = (await conn.execute(old, (days,))).rowcount
+        gone["runbooks"] = await db.execute(conn, purges.RUNBOOKS)
         gone["conversations"] = await db.execute(conn, EMPTY_CONVERSATIONS)
         gone["leases"] = await db.execute(conn, IDLE_LEASES)
     return {name: count for name, count in gone.items() if count}

@@ -139,8 +139,10 @@ async def test_a_forgotten_channel_comes_back_only_by_an_invitation(database, ch
         await channels.upsert(conn, "T1", "C777", name="doomed", kind="public", user_id=None, topic="")
         assert await channels.get(conn, "T1", "C777") is None
         assert await places(database, CANARY) == {}
-        await forgetting.lift(conn, "T1", "C777")
-        assert await arrive("E8") == ({"E8"}, {"C777"}, True, True)
+        await forgetting.lift(conn, "T1", "C777", "1700000000.000100")  # an invitation that was delivered late
+        assert await arrive("E8") == (set(), set(), False, False)
+        await forgetting.lift(conn, "T1", "C777", later)
+        assert await arrive("E9") == ({"E9"}, {"C777"}, True, True)
 
 
 async def test_a_rehearsal_and_a_no_remove_nothing(database, person, remove):

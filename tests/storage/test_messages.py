@@ -180,3 +180,21 @@ async def test_what_is_not_searchable_stands_in_its_thread_only(memory, conn):
     asked = await memory.say("why is checkout down?", searchable=False)
     assert await texts(conn, query="checkout") == [] and await texts(conn) == []
     assert [m.text for m in await messages.read_thread(conn, VIEWER, "C1", asked, limit=5)] == ["why is checkout down?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "bot", "asked"),
+    [
+        ("first line\nsecond line", False, 0),
+        ("first line\nsecond line\npreview of a link", False, 0),
+        ("second line", False, 1),
+        ("first line, mended\nsecond line", False, 1),
+        ("resolved", True, 0),
+    ],
+)
+async def test_lines_that_a_person_took_away_are_purged(conn, text, bot, asked):
+    before = "first line\nsecond line"
+    await messages.insert(conn, message(text=before, is_bot=bot))
+    await messages.apply_edit(conn, message(text=text, is_bot=bot, edited_ts="1700000001.000100"))
+    rows = await (await conn.execute("select ts, reason from purges")).fetchall()
+    assert rows == [("1700000000.000100", "edited")] * asked

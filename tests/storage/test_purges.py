@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
+from uuid import uuid4
 
-from storage import conversations, holdings, leases, messages, purges, sources
+from storage import alerts, conversations, holdings, leases, messages, posts, purges, reports, runbooks, sources
+from storage.messages import NewAlert, NewMessage
 from storage.purges import MessageKey
+from storage.runbooks import NewRunbook, RunbookLine
 from storage.sources import Source
 from tests.dumps import places
 
@@ -144,3 +148,36 @@ async def test_rows_of_any_table_that_belong_to_a_message_go_with_it(database, m
     await purge(database, ("C1", "50.000001"))
     async with database.connection() as conn:
         assert await (await conn.execute("select drawn from drawings")).fetchall() == [("x",)]
+
+
+async def test_a_post_that_links_to_a_message_rests_on_it_whoever_wrote_it(database, memory):
+    turn_id = uuid4()
+    async with database.connection() as conn:
+        await reports.open_turn(conn, turn_id, "T1", "C1", CANARY)
+        text = f"<https://acme.slack.com/archives/C2/p50000001|{CANARY}>"
+        post = await posts.insert(
+            conn, turn_id=turn_id, part=0, channel_id="C1", thread_ts=None, text=text, module="report",
+            blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": CANARY}}],
+        )  # fmt: skip
+        await posts.set_posted(conn, post, "60.000001")
+    await purge(database, ("C2", "50.000001"))
+    assert await places(database, CANARY) == {}
+
+
+async def test_a_runbook_goes_with_the_last_alert_of_its_name(database, memory):
+    alert = NewAlert("f1", "open_incident", CANARY, None, None, None, "test", 1.0)
+    for ts in ("50.000001", "51.000001"):
+        async with database.connection() as conn:
+            message = NewMessage("T1", "C1", ts, None, None, "B1", "monitor", True, CANARY, alerts=(alert,))
+            await messages.insert(conn, message)
+            await alerts.insert_all(conn, [message])
+    line = RunbookLine("step", CANARY, None, "C1", "50.000001", "", "", datetime.now(UTC))
+    async with database.connection() as conn:
+        await runbooks.add_version(conn, "T1", NewRunbook("", CANARY, "", "d", ["C1"], 1, "m", [line]))
+    for ts, left in (("50.000001", {"runbooks.alert": 1}), ("51.000001", {})):
+        async with database.connection() as conn:
+            await messages.delete(conn, "T1", "C1", ts)
+        await purges.run(database)
+        found = await places(database, CANARY)
+        assert {place: n for place, n in found.items() if place.startswith("runbook")} == left
+    assert found == {}
