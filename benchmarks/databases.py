@@ -16,6 +16,7 @@ from storage.embedded import open_embedded
 from storage.migrate import migrate
 
 TEMPLATE = "template_bench"
+MAX_CONNECTIONS = 400
 NewDatabase = Callable[[], Awaitable[str]]
 
 
@@ -23,7 +24,11 @@ NewDatabase = Callable[[], Awaitable[str]]
 async def open_databases() -> AsyncIterator[NewDatabase]:
     """A server in a temporary folder; yields what makes a fresh, migrated database on it and returns its URL."""
     with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder:
-        async with open_embedded(Path(folder) / "postgres", name=TEMPLATE) as url:
+        data = Path(folder) / "postgres"
+        async with open_embedded(data, name=TEMPLATE) as url, open_database(url, min_size=1, max_size=4) as database:
+            async with database.connection() as conn:  # many processes at once, and killed ones linger
+                await conn.execute(f"alter system set max_connections = {MAX_CONNECTIONS}")
+        async with open_embedded(data, name=TEMPLATE) as url:  # started again, for this to count
             async with open_database(url, min_size=1, max_size=4) as database:
                 await migrate(database)
 

@@ -23,7 +23,7 @@ async def ids(world):
 
 
 async def test_a_person_is_forgotten_everywhere_and_others_go_on(world):
-    await world.client.script([QUOTE, HELLO])
+    await world.client.script([HELLO, QUOTE])
     known = await ids(world)
     async with world.ratchet() as services:
         await world.client.say("ops", SECRET, user="oncall-b")
@@ -50,7 +50,7 @@ async def test_a_person_is_forgotten_everywhere_and_others_go_on(world):
 
 
 async def test_a_channel_is_forgotten_until_ratchet_is_invited_again(world):
-    await world.client.script([QUOTE, HELLO])
+    await world.client.script([HELLO, QUOTE])
     await world.client.create_channel("doomed", members=["oncall-a", world.sandbox.bot_user_id])
     channel = (await ids(world))["doomed"]
     async with world.ratchet() as services:
