@@ -9,6 +9,7 @@ from __future__ import annotations
 from tools.alerts.document import Document, build_document
 from tools.alerts.generic import GenericReader
 from tools.alerts.model import Alert, AlertAction, AlertMessage, Parser, Priority, build_alert, overall
+from tools.alerts.parsers.availability import Statuspage, UptimeRobot
 from tools.alerts.parsers.checks import Gatus, Kapacitor, Nagios, Netdata, UptimeKuma
 from tools.alerts.parsers.cloudwatch import CloudWatch
 from tools.alerts.parsers.errors import ErrorTrackers, Sentry
@@ -38,6 +39,8 @@ PARSERS: tuple[Parser, ...] = (
     Gatus(),
     Kapacitor(),
     UptimeKuma(),
+    UptimeRobot(),
+    Statuspage(),
     GenericReader(),
 )
 

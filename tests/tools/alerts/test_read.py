@@ -61,7 +61,7 @@ def test_what_people_write_is_never_an_alert(system, username, message, action, 
     [
         ("pagerduty", "pagerduty"), ("datadog", "datadog"), ("sentry", "sentry"), ("icinga", "nagios"),
         ("uptime-kuma", "uptime-kuma"), ("cloudwatch-chatbot", "cloudwatch"), ("netdata", "netdata"),
-        ("bugsnag", "rollbar"), ("plain-text", "generic"), ("statuspage", "generic"),
+        ("bugsnag", "rollbar"), ("plain-text", "generic"), ("statuspage", "statuspage"),
     ],
 )  # fmt: skip
 def test_known_systems_have_parsers_of_their_own(system, parser):
