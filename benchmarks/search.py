@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from storage.access import Viewer
 from storage.db import Database, open_database
 from storage.messages import MessageFilter, NewMessage
 from storage.vectors import Space, SpaceVector, Waiting, literal
+from tools.context import ToolContext
+from tools.hits import find_messages
 
 Matrix = NDArray[np.float32]
 P95_MS = 60.0
@@ -112,17 +115,25 @@ def _times(seconds: Sequence[float]) -> tuple[str, str, str, str]:
 
 async def _time(database: Database, embedder: MiniLM, viewer: Viewer, asked: Asked) -> dict[str, float]:
     """Seconds of the hybrid search as a tool makes it, and of its parts alone."""
+    context = ToolContext(
+        turn_id=uuid4(),
+        viewer=viewer,
+        thread_ts=None,
+        database=database,
+        now=datetime.fromtimestamp(NEWEST, UTC),
+        workspace_url="",
+        embedder=embedder,
+    )
     began = time.perf_counter()
+    await find_messages(context, asked.where, limit=5)
+    hybrid = time.perf_counter() - began
     async with database.connection() as conn:
         space = await vectors.find_space(conn, embedder.space)
-    if space is None:
-        raise RuntimeError("the space is gone")
-    before = time.perf_counter()
-    vector = SpaceVector(space, await embedder.embed_query(asked.where.query))
-    embedded = time.perf_counter() - before
-    async with database.connection() as conn:
-        await search.search(conn, viewer, asked.where, limit=5, vector=vector)
-        hybrid = time.perf_counter() - began
+        if space is None:
+            raise RuntimeError("the space is gone")
+        began = time.perf_counter()
+        vector = SpaceVector(space, await embedder.embed_query(asked.where.query))
+        embedded = time.perf_counter() - began
         began = time.perf_counter()
         await search.search(conn, viewer, asked.where, limit=5)
         lexical = time.perf_counter() - began

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,7 +85,7 @@ async def search(
     where: MessageFilter,
     *,
     limit: int,
-    vector: SpaceVector | None = None,
+    vector: SpaceVector | Awaitable[SpaceVector | None] | None = None,
     by_words: bool = True,
 ) -> tuple[int, list[StoredMessage]]:
     """How many messages match, and the best ones; without words, the newest.
@@ -95,7 +95,8 @@ async def search(
         viewer: who asks; nothing else is seen or counted.
         where: the words and what narrows the search.
         limit: how many messages to return.
-        vector: the query's vector, to also find what says the same in other words.
+        vector: the query's vector, to also find what says the same in other words; it may still be in the making
+            while words are searched.
         by_words: False leaves the words to the vector.
 
     Returns:
@@ -112,6 +113,8 @@ async def search(
         total = places[0].ranked if places else 0
         # An identifier is looked for itself, not for what resembles it: where it stands counts twice.
         lists += [[place.key for place in places], [place.key for place in places if place.exact]]
+    if isinstance(vector, Awaitable):
+        vector = await vector
     if vector:
         lists.append(await _by_vector(conn, viewer, where, vector, limit=depth))
     found = await _load(conn, viewer, fuse(lists)[:limit])

@@ -19,7 +19,6 @@ from storage.db import Database
 from storage.vectors import SpaceVector
 
 QUERY_CHARS = 2000
-ONLY_NEAR = "No message holds these words. Those shown are the nearest in meaning and may be about something else."
 
 
 @runtime_checkable

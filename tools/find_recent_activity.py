@@ -7,10 +7,9 @@ from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
 
-from storage import search
 from storage.messages import MessageFilter
-from tools.context import ONLY_NEAR, Runtime, embed_query, find_channel
-from tools.hits import MessageHit, show
+from tools.context import Runtime, find_channel
+from tools.hits import MessageHit, find_messages, show
 from tools.windows import parse_span
 
 SHOWN = 5
@@ -56,12 +55,7 @@ async def find_recent_activity(
         until=context.now,
         alerts="none",
     )
-    vector, note = await embed_query(context, query)
-    async with context.database.connection() as conn:
-        total, hits = await search.search(conn, context.viewer, where, limit=SHOWN, vector=vector)
+    found = await find_messages(context, where, limit=SHOWN)
     return RecentActivity(
-        window=window,
-        total=total,
-        messages=[show(hit) for hit in hits],
-        note=note or (ONLY_NEAR if hits and not total else None),
+        window=window, total=found.total, messages=[show(hit) for hit in found.messages], note=found.note
     )

@@ -1,14 +1,20 @@
-"""How messages are shown to the model."""
+"""How messages are found for the model, and shown to it."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import dataclass
 from typing import TypedDict
 
-from storage.messages import StoredMessage
+from storage import search
+from storage.messages import MessageFilter, StoredMessage
+from storage.vectors import SpaceVector
+from tools.context import ToolContext, embed_query
 
 EXCERPT = 1200
 PERMALINK = re.compile(r"/archives/([A-Z0-9]+)/p(\d+)(\d{6})")
+ONLY_NEAR = "No message holds these words. Those shown are the nearest in meaning and may be about something else."
 
 
 class MessageHit(TypedDict):
@@ -21,6 +27,34 @@ class MessageHit(TypedDict):
     permalink: str
     thread_ts: str
     reply_count: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best messages, how many hold the words, and what the model should know about the search."""
+
+    total: int
+    messages: list[StoredMessage]
+    note: str | None
+
+
+async def find_messages(context: ToolContext, where: MessageFilter, *, limit: int) -> Found:
+    """Search by words and by meaning; while the words are searched, the query gets its vector."""
+    embedding = asyncio.create_task(embed_query(context, where.query))
+
+    async def vector() -> SpaceVector | None:
+        return (await embedding)[0]
+
+    made = asyncio.create_task(vector())
+    try:
+        async with context.database.connection() as conn:
+            total, found = await search.search(conn, context.viewer, where, limit=limit, vector=made)
+        await made
+        _, note = await embedding
+    finally:
+        embedding.cancel()
+        made.cancel()
+    return Found(total, found, note or (ONLY_NEAR if found and not total else None))
 
 
 def channel_label(name: str, kind: str) -> str:

@@ -11,8 +11,8 @@ from storage import alerts as stored_alerts
 from storage import search
 from storage.alerts import AlertCount
 from storage.messages import Author, MessageFilter
-from tools.context import ONLY_NEAR, Runtime, embed_query, find_channel
-from tools.hits import MessageHit, show
+from tools.context import Runtime, find_channel
+from tools.hits import Found, MessageHit, find_messages, show
 from tools.windows import parse_time
 
 
@@ -89,25 +89,21 @@ async def search_messages(
         until=end,
         alerts="only" if group_by == "alert" or kind == "alerts" else kind,
     )
-    found: list[MessageHit] = []
-    alerts: list[AlertHit] = []
-    # An alert is counted where its words stand, not where something like it is said.
-    vector, note = (None, None) if group_by == "alert" else await embed_query(context, query)
-    async with context.database.connection() as conn:
-        total, hits = await search.search(conn, context.viewer, where, limit=limit, vector=vector)
-        if group_by == "alert":
-            alerts = [_show(row) for row in await stored_alerts.count_alerts(conn, context.viewer, where, limit=limit)]
-        else:
-            found = [show(hit) for hit in hits]
-            note = note or (ONLY_NEAR if found and not total else None)
+    if group_by == "alert":  # counted where the words stand, not where something like them is said
+        async with context.database.connection() as conn:
+            total, _ = await search.search(conn, context.viewer, where, limit=1)
+            alerts = await stored_alerts.count_alerts(conn, context.viewer, where, limit=limit)
+        found = Found(total, [], None)
+    else:
+        found, alerts = await find_messages(context, where, limit=limit), []
     return SearchResult(
         channel=f"#{place.name}" if place else None,
         since=_rfc3339(start) if start else None,
         until=_rfc3339(end),
-        total=total,
-        messages=found,
-        alerts=alerts,
-        note=note,
+        total=found.total,
+        messages=[show(hit) for hit in found.messages],
+        alerts=[_show(row) for row in alerts],
+        note=found.note,
     )
 
 
