@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 from agent.redaction import Redactor
 
 QUIET_LIBRARIES = ("slack_bolt", "slack_sdk", "procrastinate", "httpx", "httpx2", "openai", "psycopg", "uvicorn")
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is at the moment. A line that cannot be written is lost, but not the work it tells of."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(ValueError, OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError, OSError):
+            sys.stderr.flush()
 
 
 def configure_logging(*, level: str, readable: bool, redactor: Redactor) -> None:
@@ -26,6 +41,7 @@ def configure_logging(*, level: str, readable: bool, redactor: Redactor) -> None
     def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {key: redactor.clean(value) if isinstance(value, str) else value for key, value in event.items()}
 
+    stream = cast("TextIO", _StandardError())
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -40,10 +56,10 @@ def configure_logging(*, level: str, readable: bool, redactor: Redactor) -> None
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
