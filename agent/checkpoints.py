@@ -126,13 +126,20 @@ class Write:
     held: bool = False
 
 
+def _ended() -> asyncio.Future[None]:
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended.set_result(None)
+    return ended
+
+
 @dataclass(eq=False)
 class _Waiting:
     """What the tasks of a thread's step have written, and the timer that will not wait longer."""
 
     configurable: dict[str, Any]
-    timer: asyncio.Task[None]
+    timer: asyncio.Future[None] = field(default_factory=_ended)
     rows: list[Row] = field(default_factory=list)
+    is_written: bool = False
 
 
 class FencedSaver(AsyncPostgresSaver):
@@ -188,8 +195,7 @@ class FencedSaver(AsyncPostgresSaver):
             "metadata": get_serializable_checkpoint_metadata(config, metadata),
         }
         write = Write(configurable[LEASE], blobs=rows, puts=[put])
-        if waiting := self._take(configurable["thread_id"]):
-            write.writes = waiting.rows
+        write.writes = await self._take(configurable["thread_id"])
         await self._add(configurable, write)
         return {
             "configurable": {
@@ -220,10 +226,10 @@ class FencedSaver(AsyncPostgresSaver):
             }
             for index, (channel, value) in enumerate(writes)
         ]
-        if thread_id not in self._waiting:
-            timer = asyncio.create_task(self._flush_later(thread_id))
-            self._waiting[thread_id] = _Waiting(configurable, timer)
-        self._waiting[thread_id].rows += rows
+        waiting = self._waiting.setdefault(thread_id, _Waiting(configurable))
+        if waiting.timer.done():
+            waiting.timer = asyncio.create_task(self._flush_later(thread_id, waiting))
+        waiting.rows += rows
 
     async def flush(self, thread_id: str) -> None:
         """Write what still waits: the end of a run that was interrupted or failed in the middle of a step.
@@ -231,22 +237,37 @@ class FencedSaver(AsyncPostgresSaver):
         Raises:
             LeaseLost: another worker took the thread.
         """
-        if waiting := self._take(thread_id):
-            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=waiting.rows))
+        waiting = self._waiting.get(thread_id)
+        rows = await self._take(thread_id)
+        if waiting and rows:
+            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=rows))
 
-    async def _flush_later(self, thread_id: str) -> None:
+    async def _flush_later(self, thread_id: str, waiting: _Waiting) -> None:
+        """Write what waits, a moment from now; what cannot be written waits on for the step's end."""
         await asyncio.sleep(HOLD_SECONDS)
-        waiting = self._waiting.pop(thread_id)
-        try:
-            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=waiting.rows))
-        except Exception as error:  # the step's own end meets the same trouble, and there it counts
-            log.warning("a task's writes were not stored early", thread_id=thread_id, error=str(error))
+        waiting.is_written = True
+        while rows := waiting.rows:
+            waiting.rows = []
+            try:
+                await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=rows))
+            except Exception as error:
+                log.warning("a task's writes were not stored early", thread_id=thread_id, error=str(error))
+                waiting.rows = rows + waiting.rows
+                waiting.is_written = False
+                return
+        if self._waiting.get(thread_id) is waiting:
+            del self._waiting[thread_id]
 
-    def _take(self, thread_id: str) -> _Waiting | None:
+    async def _take(self, thread_id: str) -> list[Row]:
+        """What waits to be written, once an early write that is under way has ended."""
         waiting = self._waiting.pop(thread_id, None)
-        if waiting:
+        if waiting is None:
+            return []
+        if waiting.is_written:
+            await asyncio.wait([waiting.timer])
+        else:
             waiting.timer.cancel()
-        return waiting
+        return waiting.rows
 
     def _dump(self, value: Any) -> Row:
         kind, blob = self.serde.dumps_typed(value)

@@ -25,10 +25,11 @@ async def open_databases() -> AsyncIterator[NewDatabase]:
     """A server in a temporary folder; yields what makes a fresh, migrated database on it and returns its URL."""
     with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder:
         data = Path(folder) / "postgres"
-        async with open_embedded(data, name=TEMPLATE) as url:
-            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
-                # Many processes at once, and killed ones linger.
-                await conn.execute(sql.SQL("alter system set max_connections = {}").format(MAX_CONNECTIONS))
+        async with (
+            open_embedded(data, name=TEMPLATE) as url,
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as conn,
+        ):  # many processes at once, and killed ones linger
+            await conn.execute(sql.SQL("alter system set max_connections = {}").format(MAX_CONNECTIONS))
         async with open_embedded(data, name=TEMPLATE) as url:  # started again, for this to count
             async with open_database(url, min_size=1, max_size=4) as database:
                 await migrate(database)

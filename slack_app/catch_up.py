@@ -39,20 +39,21 @@ class CatchUp:
         if turn.message_ts is None or turn.thread_ts in {None, turn.message_ts}:
             return  # a question that begins its thread has none before it
         try:
+            asked_at = float(turn.message_ts)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 page = await self._client.conversations_replies(
                     channel=turn.channel_id,
                     ts=str(turn.thread_ts),
-                    oldest=f"{float(turn.message_ts) - YOUNG_SECONDS:.6f}",
+                    oldest=f"{asked_at - YOUNG_SECONDS:.6f}",
                     latest=turn.message_ts,
                     inclusive=False,
                     limit=MOST,
                 )
                 kind = "im" if turn.source == "dm" else None
-                told = [
+                told = [  # Slack names the thread's first message too, however old it is
                     parse_message(turn.team_id, message, turn.channel_id, kind)
                     for message in page["messages"]
-                    if message.get("subtype") in SPOKEN and message["ts"] != turn.message_ts
+                    if message.get("subtype") in SPOKEN and asked_at - YOUNG_SECONDS < float(message["ts"]) < asked_at
                 ]
                 await self._inbox.take_in(told)
         except Exception as error:

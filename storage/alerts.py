@@ -19,8 +19,8 @@ from storage.messages import AlertAction, MessageFilter, NewAlert, NewMessage
 class AlertCount:
     """How often an alert fired and resolved in a window.
 
-    ``last_at`` is when it fired last (where it did not fire: when it resolved); ``permalinks`` lead to its newest
-    firings, at most 3.
+    ``service`` is None where it fired for several. ``last_at`` is when it fired last (where it did not fire: when it
+    resolved); ``permalinks`` lead to its newest firings, at most 3.
     """
 
     alert: str
@@ -230,7 +230,7 @@ async def count_alerts(conn: Connection, viewer: Viewer, where: MessageFilter, *
     return await db.fetch_all(
         conn,
         AlertCount,
-        f"""select a.alert, mode() within group (order by a.service) as service,
+        f"""select a.alert, case when count(distinct a.service) = 1 then min(a.service) end as service,
                    count(*) filter (where a.action = 'open_incident')::int as fired,
                    count(*) filter (where a.action = 'close_incident')::int as resolved,
                    min(a.at) as first_at,

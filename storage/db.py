@@ -77,7 +77,7 @@ async def open_database(
     try:
         yield pool
     finally:
-        await pool.close()
+        await pool.close(timeout=1.0)
 
 
 async def _configure(conn: Connection) -> None:

@@ -31,6 +31,7 @@ RARE = 3000  # as long as no more messages hold a query's rare words, all of the
 COMMON = 1000  # where every word is common, so many of the newest messages are ranked
 DEPTH = 40  # ranks of each list that are fused
 FUSION_K = 60
+LONGEST_QUERY = 2000  # characters that are looked at
 EXACT_ROWS = 6000  # up to so many messages are compared one by one, which is exact, rather than by the index
 EF_SEARCH = 64
 SAMPLE = 200_000  # newest messages whose words are counted
@@ -147,6 +148,7 @@ async def _newest(
 
 async def _words(conn: Connection, query: str) -> list[Word]:
     """The query's lexemes, the rarest first."""
+    query = query[:LONGEST_QUERY]
     tokens = [token.strip(AROUND) for token in query.split()]
     words = await db.fetch_all(
         conn,
@@ -155,7 +157,7 @@ async def _words(conn: Connection, query: str) -> list[Word]:
                               to_tsvector('english', array_to_string(%(single)s::text[], ' ')))) as whole,
                   least(coalesce(counts.messages, 0), totals.messages) as messages,
                   coalesce(totals.messages, 0) as counted, coalesce(totals.mean_length, 20) as mean_length
-           from unnest(search_vector(left(%(query)s, 2000))) as asked
+           from unnest(search_vector(%(query)s)) as asked
            left join lexeme_counts counts using (lexeme) left join lexeme_totals totals on true""",
         {
             "query": query,

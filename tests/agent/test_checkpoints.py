@@ -92,3 +92,65 @@ async def test_nothing_is_stored_under_a_lost_lease(arrange, database):
     with pytest.raises(LeaseLost):
         await runner.answer(asked, reply, reply)
     assert not await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")
+
+
+async def test_an_early_write_that_failed_is_made_up_for_when_the_run_ends(arrange, database, monkeypatch):
+    """The database is away for a moment while one tool is through and the other still works; then the run is cut off."""
+    add, failures = checkpoints.FencedSaver._add, []
+
+    async def fail_once(self, configurable, write):
+        if write.writes and not write.puts and not failures:
+            failures.append(write)
+            raise OSError("away")
+        await add(self, configurable, write)
+
+    monkeypatch.setattr(checkpoints.FencedSaver, "_add", fail_once)
+
+    @tool(extras={"effect": "read"})
+    async def quick() -> str:
+        """Return at once."""
+        return "quick result"
+
+    @tool(extras={"effect": "read"})
+    async def slow() -> str:
+        """Be cut off, long after the other one is through."""
+        async with asyncio.timeout(10):
+            while not failures:
+                await asyncio.sleep(0.01)
+        raise asyncio.CancelledError
+
+    runner, _, question = arrange(both, extra=(quick, slow))
+    asked, reply = await question("go"), Quiet()
+    with pytest.raises(BaseException):  # noqa: B017
+        await runner.answer(asked, reply, reply)
+    assert failures
+    assert await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")
+
+
+async def test_the_end_of_a_run_waits_for_an_early_write_that_is_under_way(arrange, database, monkeypatch):
+    add, begun = checkpoints.FencedSaver._add, asyncio.Event()
+
+    async def slowly(self, configurable, write):
+        if write.writes and not write.puts:
+            begun.set()
+            await asyncio.sleep(0.3)
+        await add(self, configurable, write)
+
+    monkeypatch.setattr(checkpoints.FencedSaver, "_add", slowly)
+
+    @tool(extras={"effect": "read"})
+    async def quick() -> str:
+        """Return at once."""
+        return "quick result"
+
+    @tool(extras={"effect": "read"})
+    async def slow() -> str:
+        """Be cut off while the other's result is being written."""
+        await begun.wait()
+        raise asyncio.CancelledError
+
+    runner, _, question = arrange(both, extra=(quick, slow))
+    asked, reply = await question("go"), Quiet()
+    with pytest.raises(BaseException):  # noqa: B017
+        await runner.answer(asked, reply, reply)
+    assert await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")

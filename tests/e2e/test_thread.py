@@ -155,3 +155,16 @@ async def test_a_question_is_answered_where_slack_does_not_say_what_came_before(
         await world.client.fault("conversations.replies", "ratelimited", times=5)
         await world.client.say("ops", f"<@{bot}> number 1", user="oncall-a", thread_ts=thread)
         assert len(await world.answers("ops", thread, count=2)) == 2
+
+
+async def test_a_threads_old_beginning_is_not_taken_for_a_new_question(world):
+    bot = world.sandbox.bot_user_id
+    await world.client.script([{"match": ".*", "steps": [{"text": "about {human}"}]}])
+    root = await world.client.say("ops", f"<@{bot}> an old one", user="oncall-a", ts="1700000000.000100", silent=True)
+    async with world.ratchet() as services:
+        async with asyncio.timeout(20), services.database.connection() as conn:
+            while not (await conn.execute("delete from messages where ts = %s", (root,))).rowcount:
+                await asyncio.sleep(0.05)  # until it was read, and then as if it were beyond what is read
+        await world.client.say("ops", f"<@{bot}> and now?", user="oncall-b", thread_ts=root)
+        answers = await world.answers("ops", root)
+    assert len(answers) == 1 and "and now?" in answers[0]

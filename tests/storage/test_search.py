@@ -236,3 +236,11 @@ def test_fusion_adds_reciprocal_ranks_and_prefers_the_newer():
     assert search.fuse([[a, b], [b, c]]) == [b, a, c]
     assert search.fuse([[a], [d]]) == [d, a]
     assert search.fuse([]) == []
+
+
+async def test_a_query_of_any_length_is_answered(memory):
+    await memory.say("the disk is full")
+    async with memory.database.connection() as conn:
+        for query in ("disk " + " ".join(f"a{number}b" for number in range(180_000)), "disk " + "x" * 1_200_000):
+            total, found = await search.search(conn, VIEWER, MessageFilter(query=query), limit=5)
+            assert total == len(found) <= 1  # of very many words only the rarest count
