@@ -133,7 +133,7 @@ def onboard(
     from ratchet.onboard import run_onboard
 
     if bool(channel) == everything:
-        raise typer.BadParameter("name a channel, or give --all")
+        raise typer.BadParameter("either name channels, or give --all")
     code = _run(run_onboard(_settings(quiet=True), channel or [], everything=everything, limit=messages))
     raise typer.Exit(130 if code is None else code)
 

@@ -223,7 +223,9 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {path}{_nearest(path, _paths())}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{path}: {message} (environment: {PREFIX}{path.upper().replace('.', '_')})" if path else message
+    variable = PREFIX + path.upper().replace(".", "_")
+    place = f" (in the file, or {variable} in the environment)" if variable in variables() else ""
+    return f"{path}: {message}{place}" if path else message
 
 
 def _paths() -> list[str]:
