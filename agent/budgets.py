@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agent.context import TurnContext
 from agent.errors import BudgetSpent
@@ -14,7 +17,7 @@ from storage import budgets
 from storage.budgets import Balance, Budget
 from storage.db import Database
 
-ANSWER_TOKENS = 500  # what an answer is expected to need; a longer one is counted when it is there
+ANSWER_TOKENS = 2000  # what an answer is expected to need; a longer one is counted when it is there
 CHARS_A_TOKEN = 4
 
 
@@ -23,37 +26,54 @@ async def reserve(
     context: object,
     messages: Sequence[BaseMessage],
     cost_of: Callable[[int, int], Decimal],
+    *,
+    module: str,
+    tools: Sequence[Any] = (),
 ) -> None:
     """Set aside what the next call of a turn may cost; without a turn or a budget nothing happens.
 
-    A call can cost more than was set aside for it, so a budget can be overrun by that of the calls in flight.
+    That is its estimate, or what the dearest of the module's last calls in the channel came to, where that is more.
+    A call can cost more still, so a budget can be overrun by that of the calls in flight.
 
     Args:
         database: the pool.
         context: on whose behalf it is made. What is no turn spends from the budget too, but is not refused.
         messages: what is about to be sent; its size is the estimate.
         cost_of: US dollars for tokens in and out.
+        module: which part of Ratchet asks.
+        tools: the tools that the model is offered; their schemas are sent along.
 
     Raises:
         BudgetSpent: it does not suffice; the message is for the user.
     """
     if not isinstance(context, TurnContext) or not context.budget.is_set:
         return
-    budget = context.budget
-    sent = (len(context.system_prompt) + sum(len(message.text) for message in messages)) // CHARS_A_TOKEN
+    budget, viewer = context.budget, context.viewer
+    sent = (len(context.system_prompt) + chars_of(messages, tools)) // CHARS_A_TOKEN
     async with database.connection() as conn:
+        dearest = await budgets.dearest_of_last(conn, viewer.team_id, viewer.asked_in, module)
         short = await budgets.reserve(
             conn,
-            team_id=context.viewer.team_id,
-            channel_id=context.viewer.asked_in,
+            team_id=viewer.team_id,
+            channel_id=viewer.asked_in,
             turn_id=context.turn_id,
             budget=budget,
-            tokens=sent + ANSWER_TOKENS,
-            cost=cost_of(sent, ANSWER_TOKENS),
+            tokens=max(sent + ANSWER_TOKENS, dearest.tokens),
+            cost=max(cost_of(sent, ANSWER_TOKENS), dearest.cost),
             now=datetime.now(UTC),
         )
     if short:
         raise BudgetSpent(notice(short, budget))
+
+
+def chars_of(messages: Sequence[BaseMessage], tools: Sequence[Any] = ()) -> int:
+    """The size of a request: texts, the arguments of tool calls, and the schemas of tools."""
+    chars = sum(len(json.dumps(convert_to_openai_tool(tool))) for tool in tools)
+    for message in messages:
+        chars += len(message.text)
+        if isinstance(message, AIMessage) and message.tool_calls:
+            chars += len(json.dumps(message.tool_calls, default=str))
+    return chars
 
 
 def notice(short: Balance, budget: Budget) -> str:

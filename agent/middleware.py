@@ -59,7 +59,9 @@ class ModelCalls(AgentMiddleware[AgentState[Any], TurnContext]):
                 return AIMessage(answer.text.strip() or NO_ANSWER, usage_metadata=answer.usage_metadata)
             return answer
 
-        answer = await self._caller.call(ask, context=context, module=MODULE, messages=list(shown))
+        answer = await self._caller.call(
+            ask, context=context, module=MODULE, messages=list(shown), tools=[] if limit else allowed
+        )
         return ModelResponse(result=[well_formed(answer, _call_ids(turn))])
 
     def _limit(self, turn: list[AnyMessage], context: TurnContext) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -82,6 +82,7 @@ class ModelCaller:
         context: Asking,
         module: str,
         messages: list[BaseMessage],
+        tools: Sequence[Any] = (),
     ) -> AIMessage:
         """Ask until there is an answer.
 
@@ -90,6 +91,7 @@ class ModelCaller:
             context: what it is for; the calls go to its records, failed ones to the database at once.
             module: which part of Ratchet asks.
             messages: what is sent, for the record's sizes.
+            tools: the tools or schemas that are sent along; they count for the budget.
 
         Raises:
             BudgetSpent: the channel may not spend what another call may cost.
@@ -97,7 +99,7 @@ class ModelCaller:
             ModelRefused: the server refuses the request itself.
         """
         try:
-            return await retrying(self._tries, self._wait)(self._attempt, ask, context, module, messages)
+            return await retrying(self._tries, self._wait)(self._attempt, ask, context, module, messages, tools)
         except Exception as error:
             reason = self._redactor.clean(describe(error))
             if is_transient(error):
@@ -117,8 +119,9 @@ class ModelCaller:
         context: Asking,
         module: str,
         messages: list[BaseMessage],
+        tools: Sequence[Any],
     ) -> AIMessage:
-        await budgets.reserve(self._database, context, messages, self._cost)
+        await budgets.reserve(self._database, context, messages, self._cost, module=module, tools=tools)
         began = time.perf_counter()
         answer: AIMessage | None = None
         problem: str | None = None

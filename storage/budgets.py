@@ -13,6 +13,7 @@ from storage import db
 from storage.db import Connection
 
 RESERVED_MINUTES = 30  # a reservation outlives no turn, not even one that nobody ends
+LAST_CALLS = 20  # how many of them tell what the next one may come to
 UTC = ZoneInfo("UTC")
 
 
@@ -59,6 +60,14 @@ class _Sums:
     reserved_tokens: Decimal
 
 
+@dataclass(frozen=True)
+class Expense:
+    """What a model call came to: tokens in and out, US dollars."""
+
+    tokens: int
+    cost: Decimal
+
+
 def month_of(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Begin and end of the calendar month around a moment."""
     first = now.astimezone(zone).date().replace(day=1)
@@ -89,7 +98,7 @@ async def balances(
                  and r.turn_id is distinct from %(besides)s::uuid
            )
            select coalesce(sum(cost) filter (where at >= %(month)s), 0) as usd,
-                  coalesce(sum(prompt_tokens + output_tokens) filter (where at >= %(day)s), 0)::numeric as tokens,
+                  coalesce(sum(prompt_tokens::int8 + output_tokens) filter (where at >= %(day)s), 0)::numeric as tokens,
                   (select coalesce(sum(cost), 0) from reserved) as reserved_usd,
                   (select coalesce(sum(tokens), 0)::numeric from reserved) as reserved_tokens
            from model_usage where team_id = %(team_id)s and channel_id = %(channel_id)s and at >= %(since)s""",
@@ -112,6 +121,20 @@ async def balances(
         limit = Decimal(budget.daily_tokens)
         found.append(Balance("tokens", "day", limit, sums.tokens, sums.reserved_tokens, day[1]))
     return found
+
+
+async def dearest_of_last(conn: Connection, team_id: str, channel_id: str, module: str) -> Expense:
+    """The most tokens and the highest cost among a module's last calls in a channel, within a day."""
+    found = await db.fetch_one(
+        conn,
+        Expense,
+        """select coalesce(max(tokens), 0)::int8 as tokens, coalesce(max(cost), 0) as cost
+           from (select prompt_tokens::int8 + output_tokens as tokens, cost from model_usage
+                 where team_id = %s and channel_id = %s and module = %s and at > now() - interval '1 day'
+                 order by at desc limit %s) as last_calls""",
+        (team_id, channel_id, module, LAST_CALLS),
+    )
+    return found or Expense(0, Decimal(0))
 
 
 async def reserve(

@@ -1,15 +1,30 @@
 """A turn in a channel whose budget is spent ends, and says so."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
-from agent.budgets import notice
+from agent.budgets import chars_of, notice, reserve
+from agent.context import Requester, TurnContext
+from agent.errors import BudgetSpent
+from storage import turns
+from storage.access import Viewer
 from storage.budgets import Balance, Budget
-from tests.agent.conftest import Quiet, call, stored, this_turn
+from storage.leases import Lease
+from tests.agent.conftest import Quiet, call, lookup, stored, this_turn
+
+
+def budgeted(turn_id, budget):
+    return TurnContext(
+        turn_id=turn_id, viewer=Viewer("T1", "U1", "C1"), thread_ts=None, database=None, now=datetime.now(UTC),
+        workspace_url="", requester=Requester("U1", "oncall-a"), lease=Lease(str(turn_id), 1), reply=Quiet(),
+        members=Quiet(), allowed_tools=frozenset(), system_prompt="", deadline=0, budget=budget,
+    )  # fmt: skip
 
 
 async def test_a_turn_without_budget_is_not_even_counted(arrange, database):
@@ -31,15 +46,52 @@ async def test_when_the_budget_is_spent_no_model_is_asked_and_the_user_is_told(a
     assert turn.status == "failed" and turn.error.startswith("BudgetSpent")
 
 
+async def test_questions_at_once_do_not_overrun_the_budget_together(database):
+    said = [HumanMessage("?"), call("lookup", word="x" * 4000)]  # 1,000 tokens of arguments, and a schema
+    context = lambda turn_id: budgeted(turn_id, Budget(daily_tokens=7000))  # noqa: E731
+    free = lambda sent, answered: Decimal(0)  # noqa: E731
+
+    async def ask():
+        turn_id = uuid4()
+        async with database.connection() as conn:
+            await turns.insert(conn, turns.NewTurn(turn_id, "T1", "C1", str(turn_id), None, "U1", "mention", "?"))
+        try:
+            await reserve(database, context(turn_id), said, free, module="agent", tools=[lookup])
+        except BudgetSpent:
+            return 0
+        return 1
+
+    assert sum(await asyncio.gather(*(ask() for _ in range(10)))) == 2  # at 3,000 and a little each
+    assert chars_of(said, [lookup]) > chars_of(said) + 100
+
+
+async def test_what_the_last_calls_came_to_is_set_aside(database):
+    async with database.connection() as conn:
+        turn_id = uuid4()
+        await turns.insert(conn, turns.NewTurn(turn_id, "T1", "C1", str(turn_id), None, "U1", "mention", "?"))
+        for module, tokens in (("agent", 6000), ("runbook", 90_000)):
+            await conn.execute(
+                """insert into model_usage (team_id, channel_id, module, model, input_chars, output_chars,
+                                            prompt_tokens, output_tokens, cost, latency_ms)
+                   values ('T1', 'C1', %s, 'm', 0, 0, %s, 0, 0.5, 1)""",
+                (module, tokens),
+            )
+    free = lambda sent, answered: Decimal(0)  # noqa: E731
+    await reserve(database, budgeted(turn_id, Budget(daily_tokens=200_000)), [HumanMessage("?")], free, module="agent")
+    async with database.connection() as conn:
+        kept = await (await conn.execute("select tokens, cost from budget_reservations")).fetchall()
+    assert kept == [(6000, Decimal("0.5"))]
+
+
 async def test_it_ends_in_the_middle_of_a_turn_too(arrange):
     def answer(messages):
         usage = {"input_tokens": 900, "output_tokens": 50, "total_tokens": 950}
         return AIMessage("", tool_calls=call("lookup", word="x").tool_calls, usage_metadata=usage)
 
-    runner, model, question = arrange(answer)
-    asked, reply = replace(await question("loop"), budget=Budget(daily_tokens=3000)), Quiet()
+    runner, model, question = arrange(answer, allowed=["lookup"])
+    asked, reply = replace(await question("loop"), budget=Budget(daily_tokens=5000)), Quiet()
     said = await runner.answer(asked, reply, reply)
-    assert "3,000 tokens a day" in said and len(model.seen) == 3
+    assert "5,000 tokens a day" in said and len(model.seen) == 3
     assert "2,850 tokens spent" in said
 
 

@@ -314,7 +314,7 @@ async def test_usage_of_a_scripted_day_is_what_the_sandbox_saw(world):
 
 
 async def test_a_channel_whose_budget_is_spent_says_so_and_others_go_on(world):
-    settings = with_policy(world, budget=BudgetSettings(daily_tokens=1300, contact="#platform"), timezone=BERLIN)
+    settings = with_policy(world, budget=BudgetSettings(daily_tokens=9000, contact="#platform"), timezone=BERLIN)
     async with world.ratchet(settings=settings) as services:
         await idle(services)
         bot = world.sandbox.bot_user_id
@@ -322,10 +322,10 @@ async def test_a_channel_whose_budget_is_spent_says_so_and_others_go_on(world):
         [answer] = await world.answers("ops", ts)
         assert "budget" not in answer
         async with services.database.connection() as conn:
-            await conn.execute("update model_usage set prompt_tokens = 1200")
+            await conn.execute("update model_usage set prompt_tokens = 8900")
         ts = await world.client.say("ops", f"<@{bot}> two", user="oncall-a")
         [told] = await world.answers("ops", ts)
-        assert "1,300 tokens a day" in told and "Ask #platform" in told and BERLIN in told
+        assert "9,000 tokens a day" in told and "Ask #platform" in told and BERLIN in told
         dm = await world.client.dm("oncall-a")
         ts = await world.client.say(dm, "three", user="oncall-a")
         [elsewhere] = await world.answers(dm, ts)
@@ -333,7 +333,7 @@ async def test_a_channel_whose_budget_is_spent_says_so_and_others_go_on(world):
         usage = await read_usage(context_of(services), 1)
         [ops] = [row for row in usage["channels"] if row["name"] == "#ops"]
         [left] = ops["budget"]
-        assert (left["unit"], left["period"], left["limit"]) == ("tokens", "day", 1300) and left["remaining"] < 100
+        assert (left["unit"], left["period"], left["limit"]) == ("tokens", "day", 9000) and left["remaining"] < 100
         midnight = datetime.fromisoformat(left["renews_at"]).astimezone(ZoneInfo(BERLIN))
         assert (midnight.hour, midnight.minute) == (0, 0)
         assert json.dumps(usage)
