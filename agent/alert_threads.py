@@ -63,13 +63,13 @@ async def describe_alert_thread(
 
 async def _history(conn: Connection, viewer: Viewer, service: str | None, alert: str, now: datetime) -> str:
     since = now - timedelta(days=DAYS)
+    fired = await alerts.count_firings(conn, viewer, service, alert, since, now)
     found = await alerts.incidents(conn, viewer, alert=alert, since=since, until=now)
-    return show_history([incident for incident in found if incident.service == service])
+    return show_history(fired, [incident for incident in found if incident.service == service])
 
 
-def show_history(incidents: Sequence[alerts.Incident]) -> str:
+def show_history(fired: int, incidents: Sequence[alerts.Incident]) -> str:
     """How often an alert fired within the days, and how long it usually lasts: the median of those that closed."""
-    fired = sum(incident.fired for incident in incidents)
     lasted = [incident.duration.total_seconds() for incident in incidents if incident.duration is not None]
     if not fired:
         return f"did not fire in the last {DAYS} days"

@@ -246,6 +246,22 @@ async def count_alerts(conn: Connection, viewer: Viewer, where: MessageFilter, *
     )
 
 
+async def count_firings(
+    conn: Connection, viewer: Viewer, service: str | None, alert: str, since: datetime, until: datetime
+) -> int:
+    """How often an alert of a service fired in a window, each firing by its own time."""
+    fired: int = await db.fetch_value(
+        conn,
+        f"""select count(*)::int from alerts a join messages m using (team_id, channel_id, ts)
+            join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id
+            where {VISIBLE} and m.deleted_at is null and m.searchable and a.action = 'open_incident'
+              and a.alert = %(alert)s and a.service is not distinct from %(service)s::text
+              and a.at >= %(since)s and a.at < %(until)s""",
+        {**viewer.params(), "service": service, "alert": alert, "since": since, "until": until},
+    )
+    return fired
+
+
 async def incidents(
     conn: Connection,
     viewer: Viewer,
@@ -259,7 +275,8 @@ async def incidents(
     """Incidents that opened in the window, of one alert or of all, oldest first.
 
     Open and close of the same (channel, fingerprint) belong together; an alert that fires again before it is closed
-    is the same incident. A close without an open counts where it states a duration.
+    is the same incident. Where no close follows, a firing more than 24 hours after the one before begins a new
+    incident, as in ``tools.toil.pair``. A close without an open counts where it states a duration.
     """
     return await db.fetch_all(
         conn,
@@ -275,6 +292,19 @@ async def incidents(
                 where {VISIBLE} and m.deleted_at is null and m.searchable
                   and (%(channel_id)s::text is null or m.channel_id = %(channel_id)s)
                   and (%(alert)s::text is null or a.alert = %(alert)s)
+            ), gaps as (
+                select *, bool_or(action = 'close_incident') over (partition by channel_id, fingerprint, round)
+                              as is_closed,
+                       at - lag(at) over (partition by channel_id, fingerprint, round
+                                          order by at, action = 'close_incident', ts)
+                           > interval '24 hours' as is_late
+                from rounds
+            ), chains as (
+                select *, count(*) filter (where is_late and not is_closed) over (
+                              partition by channel_id, fingerprint, round
+                              order by at, action = 'close_incident', ts
+                              rows between unbounded preceding and current row) as chain
+                from gaps
             ), paired as (
                 select channel_id, channel_name, fingerprint, min(alert) as alert, min(service) as service,
                        min(priority) as priority,
@@ -284,7 +314,7 @@ async def incidents(
                        max(at) filter (where action = 'close_incident') as closed_at,
                        max(duration) filter (where action = 'close_incident') as stated,
                        (array_agg(permalink order by at, action desc))[1] as permalink
-                from rounds group by channel_id, channel_name, fingerprint, round
+                from chains group by channel_id, channel_name, fingerprint, round, chain
             )
             select channel_id, channel_name, fingerprint, alert, service, priority, fired, opened_at, closed_at,
                    coalesce(stated, closed_at - opened_at) as duration, permalink

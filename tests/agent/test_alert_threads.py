@@ -48,6 +48,21 @@ async def test_its_history_tells_how_often_it_fired_and_how_long_it_usually_last
     assert fact["runbook"] is None and fact["similar_threads"] == []
 
 
+async def test_an_alert_that_never_closes_fires_when_it_fires(memory, told):
+    for days_ago in (20, 12, 6, 2):
+        await fired(memory, days_ago * 1440)
+    (fact,) = await told(await fired(memory, 5))
+    assert fact["history"] == "fired 3 times in 7 days, never seen to close"
+
+
+async def test_a_firing_of_an_incident_that_opened_earlier_counts_by_its_own_time(memory, told):
+    await fired(memory, 9 * 1440)
+    ts = await fired(memory, 5 * 1440)
+    await fired(memory, 4 * 1440, 10)
+    (fact,) = await told(ts)
+    assert fact["history"] == "fired twice in 7 days, never seen to close".replace("twice", "2 times")
+
+
 async def test_it_has_the_runbook_and_the_threads_in_which_people_wrote(memory, told, database):
     first, _ = await incident(memory, "restarted it")
     async with database.connection() as conn:

@@ -190,6 +190,19 @@ async def test_incidents_pair_what_opens_with_what_closes(conn, memory, post):
     assert await alerts.incidents(conn, VIEWER, channel_id="C2") == []
 
 
+async def test_a_chain_that_is_never_closed_is_split_after_a_day_of_silence(conn, post):
+    day = 24 * 60
+    silent = [message(reading("f1"), minute=minute) for minute in (0, day, 2 * day + 1, 2 * day + 2, 5 * day)]
+    closed = [message(reading("f2"), minute=minute) for minute in (3, 3 * day)]
+    await post(*silent, *closed, message(reading("f2", CLOSE), minute=4 * day))
+    found = await alerts.incidents(conn, VIEWER)
+    chains = {name: [i.fired for i in found if i.fingerprint == name] for name in ("f1", "f2")}
+    assert chains == {"f1": [2, 2, 1], "f2": [2]}
+    since, until = (datetime.fromtimestamp(BEGIN + minute * 60, UTC) for minute in (day, 5 * day))
+    assert await alerts.count_firings(conn, VIEWER, "checkout", "DiskFull", since, until) == 4
+    assert await alerts.count_firings(conn, VIEWER, None, "DiskFull", since, until) == 0
+
+
 async def test_incidents_and_readings_of_private_channels_are_their_members(conn, memory, post):
     await memory.channel("G1", "private", name="secrets")
     await post(message(reading(), channel="G1"))
