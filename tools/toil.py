@@ -161,13 +161,17 @@ def keep_ledger(
     sharing: dict[str, set[str]] = defaultdict(set)
     for event in events:
         sharing[event.thread_ts].add(event.fingerprint)
+    opened: dict[str, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
+    for event in events:
+        if event.action == "open_incident":
+            opened[event.fingerprint][event.thread_ts].append(event.at)
     newest: dict[str, AlertEvent] = {event.fingerprint: event for event in events}
     ledger = {
         fingerprint: AlertToil(fingerprint, event.alert, event.service, event.priority)
         for fingerprint, event in newest.items()
     }
     for incident in pair(events):
-        _enter(ledger[incident.fingerprint], incident, said, since, until)
+        _enter(ledger[incident.fingerprint], incident, said, opened[incident.fingerprint], since, until)
     for thread_ts, thread in said.items():
         for fingerprint in sharing.get(thread_ts, ()):
             ledger[fingerprint].replies += len(thread)
@@ -177,8 +181,14 @@ def keep_ledger(
 
 
 def _enter(
-    row: AlertToil, incident: Incident, said: Mapping[str, list[HumanReply]], since: datetime, until: datetime
+    row: AlertToil,
+    incident: Incident,
+    said: Mapping[str, list[HumanReply]],
+    openings: Mapping[str, list[datetime]],
+    since: datetime,
+    until: datetime,
 ) -> None:
+    """Enter an incident; ``openings`` says when this alert opened in each thread."""
     closing = incident.closing
     if closing and since <= closing.at < until:
         row.closings += 1
@@ -187,18 +197,30 @@ def _enter(
     for number, opening in enumerate(incident.openings):
         if not since <= opening.at < until:
             continue
-        answers = list(said.get(opening.thread_ts, ()))
+        answers = _between(opening.thread_ts, opening, said, openings)
         if closing and number == 0 and closing.thread_ts != opening.thread_ts:
-            answers += said.get(closing.thread_ts, ())
+            answers += _between(closing.thread_ts, opening, said, openings)
         label: Label = "acted" if answers else "duplicate" if number else "self_resolved" if closing else "ignored"
         times = tuple(sorted(reply.posted_at for reply in answers))
         row.firings.append(Firing(opening, label, closing.at if closing else None, times))
         row.permalinks.append(opening.permalink)
 
 
+def _between(
+    thread_ts: str, opening: AlertEvent, said: Mapping[str, list[HumanReply]], openings: Mapping[str, list[datetime]]
+) -> list[HumanReply]:
+    """What people wrote in a thread from an opening on, before the alert's next opening there."""
+    later = [at for at in openings.get(thread_ts, ()) if at > opening.at]
+    return [
+        reply
+        for reply in said.get(thread_ts, ())
+        if opening.at <= reply.posted_at and (not later or reply.posted_at < min(later))
+    ]
+
+
 def is_frequent(row: AlertToil, window: timedelta) -> bool:
-    """Whether it fired more than five times a week."""
-    return len(row.firings) > FREQUENT_A_WEEK * (window / timedelta(days=7))
+    """Whether it fired more than five times, and more than five times a week."""
+    return len(row.firings) > max(FREQUENT_A_WEEK, FREQUENT_A_WEEK * (window / timedelta(days=7)))
 
 
 def is_long(row: AlertToil) -> bool:

@@ -37,8 +37,10 @@ with events as (
       and r.deleted_at is null and r.posted_at >= %(since)s and r.posted_at < %(until)s
 ), labelled as (
     select name, case
-        when exists (select 1 from replies r where r.root = o.root
-                     or (r.root = o.closing_root and o.previous is null)) then 'acted'
+        when exists (select 1 from replies r where r.posted_at >= o.at and (r.root = o.root
+                     or (r.root = o.closing_root and o.previous is null)) and not exists (
+                     select 1 from events n where n.action = 'open_incident' and n.fingerprint = o.fingerprint
+                     and n.root = r.root and n.at > o.at and n.at <= r.posted_at)) then 'acted'
         when previous is not null and (closed_at is not null or at - previous <= interval '24 hours') then 'duplicate'
         when closed_at is not null then 'self_resolved' else 'ignored' end as label
     from openings o where at >= %(since)s

@@ -53,6 +53,17 @@ def test_a_firing_is_labelled_by_what_happened_to_it():
     assert labels([first, again], [reply(again, 3)]) == ["ignored", "acted"]
 
 
+def test_a_reply_counts_for_the_firing_that_it_follows_in_its_thread():
+    first = opened(at(0, 10))
+    second, third = (opened(at(0, hour), thread_ts=first.thread_ts) for hour in (12, 14))
+    assert labels([first, second, third], [reply(first, 30)]) == ["acted", "duplicate", "duplicate"]
+    assert labels([first, second, third], [reply(second, 0)]) == ["ignored", "acted", "duplicate"]
+    assert labels([second], [reply(second, -1)]) == ["ignored"]
+    other = opened(at(0, 13), "Other", thread_ts=first.thread_ts)  # another alert's opening ends nothing
+    ledger = {row.name: row for row in keep_ledger([second, other], [reply(other, 5)], SINCE, UNTIL)}
+    assert [row.count("acted") for row in ledger.values()] == [1, 1]
+
+
 def test_a_reply_below_the_message_that_closes_an_alert_counts_for_its_firing():
     first, end = opened(at(0, 10)), closed(at(0, 11))
     assert labels([first, end], [reply(end, 3)]) == ["acted"]
@@ -114,7 +125,7 @@ def test_the_ledger_goes_by_count_then_service_then_alert():
     assert [row.name for row in ledger] == ["billing/z", "c", "s2/a", "s2/b"]
 
 
-@pytest.mark.parametrize(("fired", "days", "frequent"), [(5, 7, False), (6, 7, True), (10, 14, False), (1, 1, True)])
+@pytest.mark.parametrize(("fired", "days", "frequent"), [(5, 7, False), (6, 7, True), (10, 14, False), (11, 14, True), (1, 1, False), (5, 1, False), (6, 1, True)])
 def test_frequent_is_more_than_five_a_week(fired, days, frequent):
     row = only_row([opened(at(0, hour)) for hour in range(fired)])
     assert is_frequent(row, timedelta(days=days)) is frequent
