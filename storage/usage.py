@@ -98,8 +98,8 @@ async def sum_models(conn: Connection, team_id: str, since: datetime, until: dat
     return await db.fetch_all(
         conn,
         ModelSum,
-        """select model, count(*)::int as requests, coalesce(sum(prompt_tokens), 0)::int as prompt_tokens,
-                  coalesce(sum(output_tokens), 0)::int as output_tokens, coalesce(sum(cost), 0) as cost
+        """select model, count(*)::int as requests, coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
+                  coalesce(sum(output_tokens), 0)::bigint as output_tokens, coalesce(sum(cost), 0) as cost
            from model_usage where team_id = %s and at >= %s and at < %s group by model order by requests desc, model""",
         (team_id, since, until),
     )

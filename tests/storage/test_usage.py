@@ -133,3 +133,10 @@ async def test_a_channel_that_slack_describes_keeps_its_peer_and_its_onboarding(
     await channels.upsert(conn, "T1", "D1", name="", kind="im", user_id=None, topic="")
     channel = await channels.get(conn, "T1", "D1")
     assert (channel.user_id, channel.onboarding_status) == ("U1", "finished")
+
+
+async def test_sums_of_many_tokens_do_not_overflow(conn):
+    for _ in range(2):
+        await usage.insert(conn, model_call(prompt_tokens=2_000_000_000, output_tokens=1_500_000_000))
+    [row] = await usage.sum_models(conn, "T1", LONG_AGO, SOON)
+    assert (row.prompt_tokens, row.output_tokens) == (4_000_000_000, 3_000_000_000)
