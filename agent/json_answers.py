@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import Draft202012Validator, validator_for
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from referencing import Registry
+from referencing import Registry, Resource, Specification
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012, specification_with
 
 import prompts
 from agent.errors import ModelRefused
@@ -27,6 +29,7 @@ from agent.retries import ModelCaller
 from storage.access import Viewer
 from storage.db import Database
 
+REFERENCES = {"$ref", "$dynamicRef", "$recursiveRef"}
 LONGEST_ANSWER = 256 * 1024
 FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
 
@@ -59,6 +62,9 @@ class Schema:
             kind.check_schema(self.definition)
         except InvalidSchema as error:
             raise SchemaError(f"{error.json_path}: {error.message[:300]}") from None
+        specification = specification_with(kind.META_SCHEMA["$schema"], default=DRAFT202012)
+        root = specification.create_resource(self.definition)
+        _resolve(specification, root, Registry().resolver_with_root(root), set())
         self._validator: Validator = kind(self.definition, registry=Registry())
 
     @property
@@ -173,7 +179,7 @@ def _read(text: str, schema: Schema) -> JSONAnswer:
     if len(text) > LONGEST_ANSWER:
         return JSONAnswer(text, None, f"it is longer than {LONGEST_ANSWER:,} characters")
     try:
-        value = json.loads(fenced[1] if fenced else stripped, parse_constant=_refuse)
+        value = json.loads(fenced[1] if fenced else stripped, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         return JSONAnswer(text, None, f"it is not JSON: {error or 'nested too deeply'}")
     return JSONAnswer(text, value, schema.problem(value))
@@ -183,11 +189,40 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
 
 
+def _resolve(specification: Specification[Any], resource: Resource[Any], resolver: Any, seen: set[int]) -> None:
+    """Follow every reference of a schema and of its parts, each from where it stands.
+
+    Raises:
+        SchemaError: one leads nowhere, or to something that is no schema.
+    """
+    if id(resource.contents) in seen or not isinstance(resource.contents, dict):
+        return
+    seen.add(id(resource.contents))
+    for key in REFERENCES & resource.contents.keys():
+        reference = resource.contents[key]
+        try:
+            found = resolver.lookup(reference)
+        except Unresolvable:
+            raise SchemaError(f"its reference {reference!r} cannot be resolved") from None
+        if not isinstance(found.contents, dict | bool):
+            raise SchemaError(f"its reference {reference!r} leads to no schema")
+        _resolve(specification, specification.create_resource(found.contents), found.resolver, seen)
+    for part in resource.subresources():
+        _resolve(specification, part, resolver.in_subresource(part), seen)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return number
+
+
 def _references(definition: Any) -> Iterator[str]:
     """Whatever ``$ref`` and ``$dynamicRef`` name."""
     if isinstance(definition, dict):
         for key, value in definition.items():
-            if key in {"$ref", "$dynamicRef", "$recursiveRef"} and isinstance(value, str):
+            if key in REFERENCES and isinstance(value, str):
                 yield value
             yield from _references(value)
     elif isinstance(definition, list):

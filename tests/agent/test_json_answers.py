@@ -100,7 +100,9 @@ async def test_a_server_that_refuses_everything_is_an_error(ask):
         await ask({"match": "^judge", "steps": [{"error": 401, "times": 9}]})
 
 
-@pytest.mark.parametrize("text", ["yes", "{", '{"urgent": NaN}', "[" * 100_000, '{"urgent": true} or not', "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["yes", "{", '{"urgent": NaN}', "1e999", "[-1e999]", "[" * 100_000, '{"urgent": true} or not', "9" * 5000]
+)
 async def test_what_is_no_json_is_a_problem(ask, text):
     rule = {"match": ".*", "steps": [{"text": text, "repeat": True}]}
     answer, _ = await ask(rule, schema=Schema(True))
@@ -119,7 +121,8 @@ async def test_secrets_do_not_reach_the_model(ask):
         (False, 1, False),
         ({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}, [1], False),
         ({"$defs": {"a": {"type": "integer"}}, "$ref": "#/$defs/a"}, 1, True),
-        ({"$ref": "#/$defs/none"}, 1, False),
+        ({"$defs": {"a": {"$id": "urn:a", "$defs": {"b": {"type": "integer"}}, "$ref": "#/$defs/b"}}}, "x", True),
+        ({"$defs": {"a": {"$anchor": "n", "type": "integer"}}, "items": {"$ref": "#n"}}, ["x"], False),
         ({"$ref": "#"}, 1, False),
     ],
 )
@@ -129,7 +132,18 @@ def test_a_schema_judges_values(definition, value, fits):
 
 @pytest.mark.parametrize(
     "definition",
-    [[], "object", {"type": "objekt"}, {"a": {1, 2}}, {"$ref": "https://acme.example/x"}, {"minimum": float("nan")}],
+    [
+        [],
+        "object",
+        {"type": "objekt"},
+        {"a": {1, 2}},
+        {"$ref": "https://acme.example/x"},
+        {"minimum": float("nan")},
+        {"$ref": "#/$defs/none"},
+        {"title": "x", "items": {"$ref": "#/title"}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": {"$ref": "#/definitions/none"}},
+        {"$ref": "#/x", "x": {"properties": {"a": {"$ref": "#nowhere"}}}},
+    ],
 )
 def test_what_is_no_schema_is_refused(definition):
     with pytest.raises(SchemaError):
