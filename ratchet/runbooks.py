@@ -11,7 +11,7 @@ from agent.errors import ModelError
 from agent.runbooks import MODULE, Distiller
 from ratchet.policies import Policies
 from ratchet.steps import Poster, turn_of
-from slack_app.mrkdwn import LONGEST_PART
+from slack_app.mrkdwn import LONGEST_PART, unmention
 from storage.access import Viewer
 from storage.db import Database
 from storage.leases import Lease
@@ -95,12 +95,15 @@ def show_runbooks(found: Sequence[Runbook]) -> tuple[str, list[dict[str, Any]]]:
 
 
 def show_runbook(runbook: Runbook, *, longest: int) -> str:
-    """A runbook as Markdown of at most so many characters; the lines that do not fit are counted."""
+    """A runbook as Markdown of at most so many characters; the lines that do not fit are counted.
+
+    It notifies nobody whom a message that it quotes mentions.
+    """
     head, foot = f"**Runbook: {_plain(str(_name(runbook)))}**", _foot(runbook)
     room = longest - len(head) - len(foot) - 100
     parts, left_out = [head], 0
     for section, heading, nothing in HEADINGS:
-        lines = [_show_line(line) for line in runbook.lines if line.section == section]
+        lines = [unmention(_show_line(line)) for line in runbook.lines if line.section == section]
         room -= len(heading) + 10
         shown = []
         for line in lines:
@@ -117,13 +120,21 @@ def show_runbook(runbook: Runbook, *, longest: int) -> str:
 def _show_line(line: RunbookLine) -> str:
     source = f"[{_plain(line.author)}, {line.posted_at:%d %b %Y}]({line.permalink})"
     doubt = " ⚠️ did not work last time" if line.doubted else ""
-    text = f"{line.text.replace('](', '] (')} " if line.text else ""
+    text = f"{_show_text(line.text)} " if line.text else ""
     if line.command is None:
         return f"- {text}({source}){doubt}"
-    if "\n" not in line.command and "`" not in line.command:
-        return f"- {text}`{line.command}` ({source}){doubt}"
-    fence = "`" * max(3, 1 + max(map(len, _ticks(line.command)), default=0))
-    return f"- {text}({source}){doubt}\n{fence}\n{line.command}\n{fence}"
+    command = "\n".join(line.command.splitlines())  # also a carriage return ends a paragraph, and code with it
+    if not any(sign in command for sign in ("\n", "`", "](")):
+        return f"- {text}`{command}` ({source}){doubt}"
+    fence = "`" * max(3, 1 + max(map(len, _ticks(command)), default=0))
+    return f"- {text}({source}){doubt}\n{fence}\n{command}\n{fence}"
+
+
+def _show_text(text: str) -> str:
+    """A line's text without links; its backticks pair with none outside of it."""
+    text = " ".join(text.split()).replace("](", "] (")
+    runs = _ticks(text)
+    return text if len(runs) % 2 == 0 and all(run == "`" for run in runs) else text.replace("`", "'")
 
 
 def _ticks(text: str) -> list[str]:

@@ -12,6 +12,7 @@ LONGEST_TEXT = 40_000  # where Slack cuts a text without blocks
 BROADCAST = re.compile(
     r"(?:<|&lt;)\\?!(?=channel|here|everyone|subteam)|@(?=(?:channel|here|everyone)\b)", re.IGNORECASE
 )
+MENTION = re.compile(r"(?:[<‹(]|&(?:lt|#0*60|#x0*3c);)\\?(?:@|&(?:commat|#0*64|#x0*40);)(?=[UW&])", re.IGNORECASE)
 IMAGE = re.compile(r"!(?=\[[^\n]*?\][(\[])")
 FENCE = re.compile(r"^ {0,3}(`{3,20}|~{3,20})([^\n`]*)$", re.MULTILINE)
 LONGEST_FENCE = 40  # of a line that opens a code fence again: its marker and language
@@ -21,6 +22,11 @@ WORD_JOINER = "\u2060"
 def neutralise(markdown: str) -> str:
     """Markdown that notifies no group and loads no image; the words stay readable."""
     return IMAGE.sub("", _quiet(markdown))
+
+
+def unmention(markdown: str) -> str:
+    """Markdown that notifies no person whom it mentions; the words stay readable."""
+    return MENTION.sub(lambda match: match[0] + WORD_JOINER, markdown)
 
 
 def fallback(markdown: str, longest: int = LONGEST_NOTICE) -> str:

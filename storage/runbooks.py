@@ -22,7 +22,7 @@ Section = Literal["overview", "root_cause", "step"]
 
 @dataclass(frozen=True)
 class RunbookLine:
-    """One line with the message that it comes from. ``doubted``: it stood in a version that did not work."""
+    """One line with the message that it comes from. ``doubted``: it did not work, and nobody proved it since."""
 
     section: Section
     text: str
@@ -141,8 +141,9 @@ async def latest(conn: Connection, viewer: Viewer, name: AlertName, *, audience:
 async def add_version(conn: Connection, team_id: str, runbook: NewRunbook) -> int:
     """Store a version after those that there are, in one transaction; returns its id.
 
-    Where another worker was faster with the same messages, that one's stands. A line that stood in the version
-    before, of which people said that it did not work, is marked as doubted.
+    Where another worker was faster with the same messages, that one's stands. A line is marked as doubted when the
+    version before holds its command, or its text where it has none, and people say that this version did not work;
+    or when it was doubted there already, and no majority says that it worked.
     """
     key = (team_id, runbook.service, runbook.alert, runbook.audience)
     async with conn.transaction():
@@ -151,7 +152,8 @@ async def add_version(conn: Connection, team_id: str, runbook: NewRunbook) -> in
             conn,
             _Former,
             """select r.runbook_id, r.version, r.digest, count(*) filter (where not v.worked) >
-                      count(*) filter (where v.worked) as rejected
+                      count(*) filter (where v.worked) as rejected,
+                      count(*) filter (where v.worked) > count(*) filter (where not v.worked) as approved
                from runbooks r left join runbook_votes v using (runbook_id)
                where (r.team_id, r.service, r.alert, r.audience) = (%s, %s, %s, %s)
                group by r.runbook_id order by r.version desc limit 1""",
@@ -159,7 +161,7 @@ async def add_version(conn: Connection, team_id: str, runbook: NewRunbook) -> in
         )
         if before and before.digest == runbook.digest and not before.rejected:
             return before.runbook_id
-        doubted = await _contents(conn, before.runbook_id) if before and before.rejected else set()
+        doubted = await _doubted(conn, before) if before else set()
         runbook_id: int = await db.fetch_value(
             conn,
             """insert into runbooks (team_id, service, alert, audience, version, digest, channels, messages, model)
@@ -187,7 +189,7 @@ async def add_version(conn: Connection, team_id: str, runbook: NewRunbook) -> in
                         **line.__dict__,
                         "runbook_id": runbook_id,
                         "position": position,
-                        "doubted": line.content in doubted,
+                        "doubted": (line.command or line.text) in doubted,
                         "team_id": team_id,
                     }
                     for position, line in enumerate(runbook.lines)
@@ -204,13 +206,17 @@ class _Former:
     version: int
     digest: str
     rejected: bool
+    approved: bool
 
 
-async def _contents(conn: Connection, runbook_id: int) -> set[tuple[str, str, str | None, str, str]]:
+async def _doubted(conn: Connection, before: _Former) -> set[str]:
+    """The commands, and the texts without one, that a version leaves in doubt."""
     cur = await conn.execute(
-        "select section, text, command, channel_id, ts from runbook_lines where runbook_id = %s", (runbook_id,)
+        """select coalesce(nullif(command, ''), text) from runbook_lines
+           where runbook_id = %s and (%s or doubted and not %s)""",
+        (before.runbook_id, before.rejected, before.approved),
     )
-    return set(await cur.fetchall())
+    return {said for (said,) in await cur.fetchall()}
 
 
 async def vote(conn: Connection, team_id: str, runbook_id: str, user_id: str, *, worked: bool) -> None:
@@ -230,6 +236,9 @@ async def is_outdated(conn: Connection, team_id: str, version: RunbookVersion, *
     With ``before_ts``, what they write in threads from that message on does not make it outdated.
     """
     viewer = Viewer.everyone_in(team_id, version.audience)
-    found = await load_triage(conn, viewer, AlertName(version.service, version.alert))
-    earlier = [message for message in found if before_ts and float(message.thread_ts) < float(before_ts)]
-    return version.digest not in {digest_of(found), digest_of(earlier)}
+    name = AlertName(version.service, version.alert)
+    # Loaded apart: those of later threads count towards the most that is loaded.
+    for limit in {None, before_ts}:
+        if version.digest == digest_of(await load_triage(conn, viewer, name, before_ts=limit)):
+            return False
+    return True

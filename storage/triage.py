@@ -12,7 +12,8 @@ from storage.access import VISIBLE, Viewer
 from storage.db import Connection
 
 MOST_THREADS = 20
-MOST_MESSAGES = 200
+MOST_REPLIES = 100  # of one thread, the newest
+MOST_MESSAGES = 400
 MOST_NAMES = 2000
 
 
@@ -81,7 +82,8 @@ async def load_triage(
 ) -> list[TriageMessage]:
     """What people wrote in the threads of an alert, the newest thread first and each from its beginning.
 
-    Bots, Ratchet and what is asked of it are left out. At most 20 threads and 200 messages.
+    Bots, Ratchet and what is asked of it are left out. At most 20 threads, the newest 100 messages of each, and 400
+    messages in all: the end of a thread tells what helped.
 
     Args:
         conn: a connection.
@@ -102,18 +104,28 @@ async def load_triage(
                   and (%(before_ts)s::text is null or coalesce(am.thread_ts, am.ts)::numeric < %(before_ts)s::numeric)
                 order by began desc limit %(threads)s
             )
-            select t.channel_id, t.kind as channel_kind, r.ts, t.thread_ts, coalesce(u.name, r.author) as author,
-                   r.text, r.permalink, r.posted_at
-            from threads t
-            join messages r on r.team_id = t.team_id and r.channel_id = t.channel_id and r.thread_ts = t.thread_ts
-            left join users u on u.team_id = r.team_id and u.user_id = r.user_id
-            where {REPLY} order by t.began desc, r.ts::numeric limit %(messages)s""",
+            select t.channel_id, t.kind as channel_kind, t.ts, t.thread_ts, coalesce(u.name, t.author) as author,
+                   t.text, t.permalink, t.posted_at
+            from (
+                select threads.*, newest.ts, newest.author, newest.user_id, newest.text, newest.permalink,
+                       newest.posted_at
+                from threads cross join lateral (
+                    select r.ts, r.author, r.user_id, r.text, r.permalink, r.posted_at from messages r
+                    where r.team_id = threads.team_id and r.channel_id = threads.channel_id
+                      and r.thread_ts = threads.thread_ts and {REPLY}
+                    order by r.ts::numeric desc limit %(replies)s
+                ) as newest
+                order by threads.began desc, threads.channel_id, newest.ts::numeric desc limit %(messages)s
+            ) as t
+            left join users u on u.team_id = t.team_id and u.user_id = t.user_id
+            order by t.began desc, t.channel_id, t.ts::numeric""",
         {
             **viewer.params(),
             "service": name.service,
             "alert": name.alert,
             "before_ts": before_ts,
             "threads": MOST_THREADS,
+            "replies": MOST_REPLIES,
             "messages": MOST_MESSAGES,
         },
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slack_app.mrkdwn import LONGEST_PART, _open_fence, fallback, neutralise, split
+from slack_app.mrkdwn import LONGEST_PART, _open_fence, fallback, neutralise, split, unmention
 
 FOOTER = re.compile(r"\n\n_Part \d+/\d+_$")
 LIVE = re.compile(r"(?:<|&lt;)!(?:channel|here|everyone|subteam)|@(?:channel|here|everyone)\b", re.IGNORECASE)
@@ -123,3 +123,9 @@ def test_parts_keep_the_whole_text_fit_and_close_their_fences(text, longest):
     assert all(len(part) <= longest for part in parts)
     assert all(not _open_fence(part) for part in parts)
     assert bare("\n".join(FOOTER.sub("", part) for part in parts)) == bare(text)
+
+
+@pytest.mark.parametrize("mention", ["<@U123>", "<@W123|anna>", "‹@U123>", "&lt;@U123&gt;", "<\\@U123>", "<&#64;U123>"])
+def test_a_person_is_not_notified_where_their_mention_is_quoted(mention):
+    sent = unmention(f"ask {mention} or mail admin@UAT.example")
+    assert "@U123" not in sent + fallback(sent) and "mail admin@UAT.example" in sent

@@ -63,6 +63,27 @@ async def test_triage_is_what_people_wrote_in_the_alerts_threads_newest_thread_f
     assert [m.text for m in await load_triage(conn, PUBLIC, replace(NAME, service=""))] == ["no service"]
 
 
+async def test_of_a_long_thread_the_newest_replies_are_read_and_a_late_one_makes_the_version_outdated(conn, memory):
+    old, *_ = await incident(memory, *(f"looked {n}" for n in range(250)))
+    await incident(memory, "another")
+    await store(conn)
+    version = (await runbooks.latest(conn, PUBLIC, NAME)).version
+    await memory.say("fixed it by a restart", thread_ts=old)
+    found = await load_triage(conn, PUBLIC, NAME)
+    assert [m.text for m in found] == ["another", *(f"looked {n}" for n in range(151, 250)), "fixed it by a restart"]
+    assert await runbooks.is_outdated(conn, "T1", version)
+
+
+async def test_later_threads_do_not_make_a_version_outdated_for_an_earlier_one(conn, memory):
+    for n in range(4):
+        await incident(memory, *(f"looked {n} {m}" for m in range(100)))
+    await store(conn)
+    version = (await runbooks.latest(conn, PUBLIC, NAME)).version
+    ts, _ = await incident(memory, "looking")
+    assert not await runbooks.is_outdated(conn, "T1", version, before_ts=ts)
+    assert await runbooks.is_outdated(conn, "T1", version)
+
+
 async def test_a_version_is_stored_once_for_the_same_messages(conn, memory):
     await incident(memory, "restarted")
     first = await store(conn)
@@ -91,7 +112,12 @@ async def test_votes_count_once_a_person_and_a_rejected_version_gives_way_with_i
     await incident(memory, "scaled")
     await store(conn)
     found = await runbooks.latest(conn, PUBLIC, NAME)
-    assert [(line.text, line.doubted) for line in found.lines] == [("scaled", False), ("restarted", False)]
+    assert [(line.text, line.doubted) for line in found.lines] == [("scaled", False), ("restarted", True)]
+    await runbooks.vote(conn, "T1", str(found.version.runbook_id), "U1", worked=True)
+    await incident(memory, "drained")
+    await store(conn)
+    found = await runbooks.latest(conn, PUBLIC, NAME)
+    assert [line.doubted for line in found.lines] == [False] * 3  # the version with it worked
 
 
 async def test_a_runbook_with_private_words_is_shown_to_those_who_may_read_them_where_they_may(conn, memory):
