@@ -84,8 +84,9 @@ TAIL = re.compile(
 )
 # "web-1 is DOWN since 09:12", "checkout has been triggered due to …": a verb, a state, and then a reason or nothing.
 SENTENCE = re.compile(
-    r"(?:^|\s)(?:(?:is|are|has|have|was|were|went|came|got|turned|became)\s+)(?:(?:now|again|currently|been|just|"
-    r"still|also|back|in|auto(?:matically)?|successfully|a|an|the)\s+){0,4}"
+    r"(?:^|\s)(?:(?:is|are|has|have|was|were|went|came|got|turned|became|seems|appears|looks)\s+)"
+    r"(?:(?:now|again|currently|been|just|gone|to be|"
+    r"still|also|back|in|auto(?:matically)?|successfully|an? state of|a|an|the)\s+){0,4}"
     rf"{ANY_VERB}(?P<after>\s*(?:$|[:.,;!|(–—]|-\s)|\s+(?:health|state|status|again|now|due|because|since|for|"
     rf"after|at|as|on|by|with|in|"
     r"from|until|when|while|and|but|\d))",

@@ -73,6 +73,10 @@ THING = re.compile(
     r"job)\s+(?=\S)",
     re.I,
 )
+# "shop.example.com since 12:00", "shop.example.com/cart after 5 minutes": an address, and then for how long.
+ADDRESS_FOR = re.compile(
+    r"^([\w-]+(?:\.[\w-]+)+(?::\d{1,5})?(?:/\S{0,120})?)\s+(?:since|after|for|from|reason)\b.*$", re.IGNORECASE
+)
 NOTHING = frozenset(
     {"", "-", "n/a", "na", "none", "null", "unknown", "undefined", "(none)", "not set", "nil", "?", "*unknown*"}
 )
@@ -83,7 +87,7 @@ def clean_name(name: str) -> str:
     name = VALUE.sub("", PRIORITY_TAG.sub("", CLOCK.sub("", name.strip())))
     name = NUMBER.sub("", name)
     name = TAGGED.sub("", name)
-    name = REASON.sub("", name).strip(" :|–—•·,;\t`").rstrip(" -.!(").lstrip("- ")
+    name = ADDRESS_FOR.sub(r"\1", REASON.sub("", name)).strip(" :|–—•·,;\t`").rstrip(" -.!(").lstrip("- ")
     while len(name) > 2 and QUOTES.get(name[0]) == name[-1]:
         name = name[1:-1].strip()
     if name.startswith("(") and name.endswith(")"):

@@ -22,6 +22,7 @@ PICTURE = re.compile(r"[\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\ufe
 ARROW = re.compile(r"\s*(?:→|➜|➔|⇒|=&gt;|=>|-&gt;|->|:arrow_right:)\s*")
 EMPTY = re.compile(r"\(\s{0,5}\)")
 SPACE = re.compile(r"\s+")
+WORD = re.compile(r"[^\W\d_]+")
 
 
 def words(text: str) -> frozenset[str]:
@@ -58,12 +59,45 @@ def plain(text: str) -> str:
     if "](" in text:
         text = MARKDOWN_LINK.sub(r"\1", text)
     if "://" in text:
-        text = BARE_LINK.sub("", text)
+        text = BARE_LINK.sub("", _address_as_subject(text))
     if ":" in text:
         text = EMOJI.sub(" ", text)
     text = EMPTY.sub(" ", ARROW.sub(" -> ", text))
     text = PICTURE.sub(" ", text)
     return SPACE.sub(" ", MARKUP.sub("", text)).strip()
+
+
+# What stands beside an address that is itself what a line tells of: "Monitor is DOWN: https://…", "https://… seems up".
+ADDRESS_KEYS = words("monitor site website url endpoint check host target page")
+ADDRESS_STATES = words(
+    """
+    down up offline online unreachable available unavailable reachable ok okay critical warning error failed failing
+    failure recovered recovery resolved restored healthy unhealthy degraded slow timeout alert alarm problem outage
+    responding is are has have was seems appears looks went got came returned
+    """
+)
+ADDRESS_LEAD = ADDRESS_KEYS | ADDRESS_STATES | words("the your our a an now back again status new been uptime web")
+ADDRESS_AFTER = re.compile(r"\W*(?:since|after|for|from|reason|cause|in|at|with)\b", re.IGNORECASE)
+
+
+def _address_as_subject(text: str) -> str:
+    """The text with its first address as host and path, where the line tells of the address and of nothing else."""
+    link = BARE_LINK.search(text)
+    if link is None:
+        return text
+    before = [word.lower() for word in WORD.findall(EMOJI.sub(" ", text[: link.start()]))]
+    after = WORD.search(EMOJI.sub(" ", text[link.end() :]))
+    if not all(word in ADDRESS_LEAD for word in before):
+        return text
+    stated = any(word in ADDRESS_STATES or word in ADDRESS_KEYS for word in before)
+    if after is None or ADDRESS_AFTER.match(EMOJI.sub(" ", text[link.end() :])):
+        told = stated
+    else:
+        told = after[0].lower() in ADDRESS_STATES
+    if not told:
+        return text
+    address = link[0].strip("<>").partition("://")[2].rstrip(".,;:!)/")
+    return f"{text[: link.start()]}{re.split('[?#]', address, maxsplit=1)[0]} {text[link.end() :]}"
 
 
 def emoji_sign(text: str) -> Sign:
