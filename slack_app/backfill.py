@@ -34,6 +34,9 @@ LONGEST_WAIT = 300.0
 BUSY_SECONDS = 2.0
 ANSWER_SECONDS = 3600.0
 THREAD_TRIES = 5
+# Threads that began before the pages of a gap: Slack does not tell that somebody wrote there.
+LIVELY_DAYS = 7
+LIVELY_THREADS = 50
 # Refusals that pass; every other one is for good.
 PASSING = {"fatal_error", "request_timeout", "ratelimited", "invalid_cursor", "team_added_to_org"}
 OF_A_THREAD = {"thread_not_found", "message_not_found"}
@@ -251,6 +254,10 @@ class Backfill:
             jobs += await self._missed_questions(conn, work, [message for message in spoken if message.key in new])
         if work.kind != "thread":
             threads = await self._unread_threads(conn, work, page.found)
+            if work.kind == "gap" and work.since and page.is_end:
+                threads |= await backfills.lively_threads(
+                    conn, work, before=page.reached, days=LIVELY_DAYS, limit=LIVELY_THREADS
+                )
             await backfills.open_threads(conn, team_id, channel_id, threads, since=work.since)
         await backfills.advance(
             conn,

@@ -163,6 +163,35 @@ async def open_threads(
     )
 
 
+async def lively_threads(
+    conn: Connection, work: Backfill, *, before: str | None, days: int, limit: int
+) -> dict[str, str | None]:
+    """The threads of a gap's channel that somebody may have gone on with meanwhile, as ``open_threads`` takes them.
+
+    Args:
+        conn: the database.
+        work: a gap.
+        before: only threads whose first message is older; None for all.
+        days: how long before the gap the last reply or turn may have been.
+        limit: how many at most, the liveliest first.
+    """
+    cur = await conn.execute(
+        """select thread_ts from (
+               select thread_ts, posted_at as at from messages
+               where team_id = %(team_id)s and channel_id = %(channel_id)s and thread_ts <> ts
+                 and deleted_at is null and posted_at > to_timestamp(%(since)s::float8) - make_interval(days => %(days)s)
+               union all
+               select thread_ts, created_at from turns
+               where team_id = %(team_id)s and channel_id = %(channel_id)s and source <> 'step'
+                 and created_at > to_timestamp(%(since)s::float8) - make_interval(days => %(days)s)
+           ) as said
+           where thread_ts is not null and (%(before)s::text is null or thread_ts::numeric < %(before)s::numeric)
+           group by thread_ts order by max(at) desc limit %(limit)s""",
+        {**work.__dict__, "before": before, "days": days, "limit": limit},
+    )
+    return {thread_ts: work.since for (thread_ts,) in await cur.fetchall()}
+
+
 async def take(conn: Connection, team_id: str, channel_id: str) -> Backfill | None:
     """Inside a transaction: take the channel's most urgent piece of work that nobody else has, until it ends."""
     return await db.fetch_one(
