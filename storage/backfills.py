@@ -179,7 +179,8 @@ async def lively_threads(
         """select thread_ts from (
                select thread_ts, posted_at as at from messages
                where team_id = %(team_id)s and channel_id = %(channel_id)s and thread_ts <> ts
-                 and deleted_at is null and posted_at > to_timestamp(%(since)s::float8) - make_interval(days => %(days)s)
+                 and deleted_at is null
+                 and posted_at > to_timestamp(%(since)s::float8) - make_interval(days => %(days)s)
                union all
                select thread_ts, created_at from turns
                where team_id = %(team_id)s and channel_id = %(channel_id)s and source <> 'step'

@@ -40,7 +40,7 @@ async def run_report(
     Raises:
         SettingsError, StorageError: what is wrong, in one line.
     """
-    if picture and (picture.suffix.lower() != ".png" or not picture.absolute().parent.is_dir()):
+    if picture and (picture.suffix.lower() != ".png" or not picture.absolute().parent.is_dir()):  # noqa: ASYNC240
         raise SettingsError(f"cannot write {picture}: name a .png file in a folder that exists")
     if picture and not chart.can_draw():
         raise SettingsError("a chart needs matplotlib, which is not installed: install the extra `charts`")

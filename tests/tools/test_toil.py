@@ -125,7 +125,10 @@ def test_the_ledger_goes_by_count_then_service_then_alert():
     assert [row.name for row in ledger] == ["billing/z", "c", "s2/a", "s2/b"]
 
 
-@pytest.mark.parametrize(("fired", "days", "frequent"), [(5, 7, False), (6, 7, True), (10, 14, False), (11, 14, True), (1, 1, False), (5, 1, False), (6, 1, True)])
+@pytest.mark.parametrize(
+    ("fired", "days", "frequent"),
+    [(5, 7, False), (6, 7, True), (10, 14, False), (11, 14, True), (1, 1, False), (5, 1, False), (6, 1, True)],
+)
 def test_frequent_is_more_than_five_a_week(fired, days, frequent):
     row = only_row([opened(at(0, hour)) for hour in range(fired)])
     assert is_frequent(row, timedelta(days=days)) is frequent
