@@ -50,6 +50,10 @@ class Identity:
         """What is asked, without the mention."""
         return self.mention.sub("", message.text).strip()
 
+    def question_in_stored(self, text: str) -> str:
+        """What is asked, of a message as it is stored (``describe``)."""
+        return re.sub(rf"@{re.escape(self.name)}(?!\w)", "", text).strip()
+
     def people_in(self, message: IncomingMessage) -> set[str]:
         """The ids of the people whose names the stored message needs."""
         return {*USER.findall(message.text), message.user_id or ""} - {"", self.bot_user_id}

@@ -8,7 +8,7 @@ transaction: an ack then costs a fraction of one, and a burst does not pile up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
@@ -39,6 +39,7 @@ from storage.turns import NewTurn
 
 log = structlog.get_logger()
 NAMESPACE = UUID("5f0f1b0e-3c1d-4b7a-9a62-7261746368e7")
+EARLY_SECONDS = 3600.0  # for so long Slack delivers again
 BACKFILL_LOCK = "backfill:{channel_id}"
 
 
@@ -106,6 +107,7 @@ def file_jobs(told: Iterable[IncomingMessage]) -> list[Job]:
 async def accept(conn: Connection, identity: Identity, told: Sequence[IncomingMessage]) -> list[Job]:
     """Inside a transaction: make turns of the messages that are addressed to Ratchet and were none before."""
     asked = [turn for message in told if (turn := _turn(identity, message))]
+    asked = await _newest(conn, identity, asked)
     accepted = await turns.insert_all(conn, asked) if asked else set()
     jobs = []
     for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):
@@ -113,6 +115,18 @@ async def accept(conn: Connection, identity: Identity, told: Sequence[IncomingMe
             accepted.remove(turn.turn_id)  # a mention is told twice, by message and by app_mention
             jobs.append(answer_job(turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id))
     return jobs
+
+
+async def _newest(conn: Connection, identity: Identity, asked: list[NewTurn]) -> list[NewTurn]:
+    """The turns with the newest words of their messages: an edit may have come before what it edits."""
+    keys = [(turn.channel_id, turn.message_ts) for turn in asked if turn.message_ts]
+    edited = await messages.edited_texts(conn, identity.team_id, keys) if keys else {}
+    return [
+        replace(turn, question=identity.question_in_stored(edited[key]))
+        if (key := (turn.channel_id, turn.message_ts or "")) in edited
+        else turn
+        for turn in asked
+    ]
 
 
 def _turn(identity: Identity, message: IncomingMessage) -> NewTurn | None:
@@ -129,6 +143,11 @@ def _turn(identity: Identity, message: IncomingMessage) -> NewTurn | None:
         source=source,
         question=identity.question_in(message),
     )
+
+
+def _is_early(edit: IncomingMessage) -> bool:
+    """Whether an edit of a message that is not known came before the message itself, and not long after it."""
+    return float(edit.edited_ts or edit.ts) - float(edit.ts) < EARLY_SECONDS
 
 
 def process_job(team_id: str, channel_id: str, ts: str) -> Job:
@@ -275,8 +294,14 @@ class Inbox:
         match event:
             case MessageChanged(message):
                 stored = await remember(conn, self._identity, [message])
-                again = self._again and self._again(message, stored.described[0])
-                jobs = file_jobs([message]) + ([classify_job(stored.described[0])] if again else [])
+                jobs = file_jobs([message])
+                if message.key in stored.new:
+                    jobs += await self._channels(conn, [message])
+                if message.key in stored.new and _is_early(message):
+                    jobs += self._follow(message, stored.described[0])
+                elif self._again and self._again(message, stored.described[0]):
+                    jobs.append(classify_job(stored.described[0]))
+                await inbox.forget(conn, message.team_id, f"{message.channel_id}:{message.ts}")
                 return jobs if message.is_bot else [*jobs, PURGE]
             case MessageDeleted(team_id, channel_id, ts):
                 await messages.delete(conn, team_id, channel_id, ts)

@@ -325,6 +325,19 @@ async def unknown(conn: Connection, team_id: str, wanted: Collection[tuple[str, 
     return set(await cur.fetchall())
 
 
+async def edited_texts(
+    conn: Connection, team_id: str, wanted: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """The newest texts of those of the given messages, by (channel, ts), that are stored and were edited."""
+    cur = await conn.execute(
+        """select m.channel_id, m.ts, m.text from unnest(%s::text[], %s::text[]) as w(channel_id, ts)
+           join messages m on m.team_id = %s and m.channel_id = w.channel_id and m.ts = w.ts
+           where m.edited_ts is not null and m.deleted_at is null""",
+        ([channel_id for channel_id, _ in wanted], [ts for _, ts in wanted], team_id),
+    )
+    return {(channel_id, ts): text for channel_id, ts, text in await cur.fetchall()}
+
+
 async def stored_replies(
     conn: Connection, team_id: str, channel_id: str, threads: Collection[str]
 ) -> dict[str, tuple[int, str]]:
