@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from slack_app.inbox import NAMESPACE
-from slack_app.outbox import Outbox
+from slack_app.outbox import Outbox, PostUnsettled
 from storage import leases, posts, steps
 from storage.db import Database
 from storage.leases import Lease, LeaseLost
@@ -27,6 +27,10 @@ log = structlog.get_logger()
 
 class StepsFailed(Exception):
     """Some steps of a message failed; they can be tried again."""
+
+
+class StepsUnsettled(StepsFailed, PostUnsettled):
+    """The same, and Slack did not take what one of them posts: worth trying for longer."""
 
 
 class StepGaveUp(Exception):
@@ -143,11 +147,12 @@ class Steps:
 
         Raises:
             LeaseLost: another worker has the message.
-            StepsFailed: one or more failed.
+            StepsFailed: one or more failed; ``StepsUnsettled`` where a post of theirs waits for Slack.
         """
         async with self._database.connection() as conn:
             lease = await leases.take(conn, f"steps:{team_id}:{channel_id}:{ts}")
         failed: list[str] = []
+        unsettled = False
         for step in self._steps:
             async with self._database.connection() as conn:  # read anew: the step before may have changed it
                 arrival = await steps.load(conn, team_id, channel_id, ts)
@@ -168,11 +173,12 @@ class Steps:
                 log.exception("step failed", step=step.name, channel_id=channel_id, ts=ts)
                 error = f"{type(problem).__name__}: {problem}"[:1000]
                 failed.append(step.name)
+                unsettled = unsettled or isinstance(problem, PostUnsettled)
             async with self._database.connection() as conn, conn.transaction():
                 await leases.hold(conn, lease)
                 await steps.record(conn, arrival, step.name, error, for_good=for_good)
         if failed:
-            raise StepsFailed(", ".join(failed))
+            raise (StepsUnsettled if unsettled else StepsFailed)(", ".join(failed))
 
 
 def turn_of(arrival: NewArrival, step: str) -> UUID:

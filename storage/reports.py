@@ -82,12 +82,20 @@ async def list_human_replies(
     )
 
 
-async def claim(conn: Connection, team_id: str, channel_id: str, due_at: datetime) -> bool:
-    """Take the report of a channel that is due at a moment; False when it is taken."""
+async def claim(conn: Connection, team_id: str, channel_id: str, due_at: datetime, *, lock: str) -> bool:
+    """Take the report of a channel that is due at a moment; False when it is posted, or somebody makes it.
+
+    What was taken and not posted is taken again when no job of its lock waits or runs: its job gave up. A minute is
+    left to whoever took it, since a job that was enqueued just now may not be seen yet.
+    """
     taken = await db.execute(
         conn,
-        "insert into report_runs (team_id, channel_id, due_at) values (%s, %s, %s) on conflict do nothing",
-        (team_id, channel_id, due_at),
+        """insert into report_runs as r (team_id, channel_id, due_at) values (%(team_id)s, %(channel_id)s, %(due_at)s)
+           on conflict (team_id, channel_id, due_at) do update set claimed_at = now()
+           where r.posted_at is null and r.claimed_at < now() - interval '1 minute'
+             and not exists (select 1 from procrastinate_jobs j where j.task_name = 'report' and j.lock = %(lock)s
+                               and j.status in ('todo', 'doing'))""",
+        {"team_id": team_id, "channel_id": channel_id, "due_at": due_at, "lock": lock},
     )
     return taken == 1
 

@@ -29,13 +29,16 @@ class GaveUp(Exception):
 class Backoff(BaseRetryStrategy):
     """Waits 1, 2, 4 … 60 s. An unsettled post is tried for about an hour; a shutdown hands over at once."""
 
+    def __init__(self, *, tries: int = 20) -> None:
+        self._tries = tries
+
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Whether and when the job runs again."""
         if isinstance(exception, GaveUp):
             return None
         if isinstance(exception, JobAborted) or not isinstance(exception, Exception):
             return RetryDecision(retry_in={"seconds": 0})
-        if job.attempts >= (60 if isinstance(exception, PostUnsettled) else 20):
+        if job.attempts >= (60 if isinstance(exception, PostUnsettled) else self._tries):
             return None
         return RetryDecision(retry_in={"seconds": min(2**job.attempts, 60)})
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from procrastinate import Blueprint, JobContext, RetryStrategy
+from procrastinate import Blueprint, JobContext
 
 from ratchet.jobs import maintenance, steps
+from ratchet.jobs.answers import Backoff
 
 if TYPE_CHECKING:
     from ratchet.reports.weekly import WeeklyReports
@@ -25,7 +26,7 @@ async def reports(context: JobContext, timestamp: int) -> None:
     await weekly.enqueue_due()
 
 
-@blueprint.task(name="report", queue=QUEUE, pass_context=True, retry=RetryStrategy(max_attempts=8, exponential_wait=3))
+@blueprint.task(name="report", queue=QUEUE, pass_context=True, retry=Backoff())
 async def report(context: JobContext, /, channel_id: str, due: str, **_: Any) -> None:
     """Make and post one channel's report."""
     weekly: WeeklyReports = context.additional_context["weekly"]

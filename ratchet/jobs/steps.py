@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from procrastinate import Blueprint, JobContext, RetryStrategy
+from procrastinate import Blueprint, JobContext
+
+from ratchet.jobs.answers import Backoff
 
 if TYPE_CHECKING:
     from ratchet.steps import Steps
 
 QUEUE = "steps"
+TRIES = 12  # about 7 minutes; each may ask the model anew
 blueprint = Blueprint()
 
 
-@blueprint.task(name="process", queue=QUEUE, pass_context=True, retry=RetryStrategy(max_attempts=6, exponential_wait=3))
+@blueprint.task(name="process", queue=QUEUE, pass_context=True, retry=Backoff(tries=TRIES))
 async def process(context: JobContext, /, team_id: str, channel_id: str, ts: str, **_: Any) -> None:
     """Bring one new message through its steps."""
     steps: Steps = context.additional_context["steps"]

@@ -87,7 +87,10 @@ class WeeklyReports:
         self.clock = clock
 
     async def enqueue_due(self) -> int:
-        """Claim and enqueue the reports that are due now and that nobody has claimed; returns how many."""
+        """Claim and enqueue the reports that are due now and that nobody makes; returns how many.
+
+        A report whose job gave up, such as when Slack was away for long, is claimed and enqueued again.
+        """
         if not self._policies.does_unasked_somewhere(FEATURE):
             return 0
         now, claimed = self.clock(), 0
@@ -99,9 +102,10 @@ class WeeklyReports:
                 due = due_before(now, self._policies.budget(channel.channel_id, channel.name).zone)
                 if now - due >= LATEST:
                     continue
+                job = report_job(team_id, channel.channel_id, due)
                 async with conn.transaction():
-                    if await reports.claim(conn, team_id, channel.channel_id, due):
-                        await self._enqueue(conn, [report_job(team_id, channel.channel_id, due)])
+                    if await reports.claim(conn, team_id, channel.channel_id, due, lock=job.lock):
+                        await self._enqueue(conn, [job])
                         claimed += 1
         return claimed
 

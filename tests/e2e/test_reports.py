@@ -119,6 +119,40 @@ async def test_a_report_that_was_missed_is_made_up_for_within_a_day_only(world):
         assert made == due
 
 
+async def test_a_report_whose_job_gave_up_is_made_up_for_within_its_day(world, monkeypatch):
+    due = datetime(2024, 5, 13, 9, tzinfo=UTC)
+
+    async def away(*_):
+        raise RuntimeError("Slack is away")
+
+    async with world.ratchet(settings=with_policy(world)) as services:
+        await idle(services)
+        services.weekly.clock = lambda: due + timedelta(hours=1)
+        with monkeypatch.context() as patched:
+            patched.setattr(services.weekly, "post", away)
+            assert await services.weekly.enqueue_due() == 1
+
+            async def gave_up():
+                return await rows(
+                    services,
+                    "update procrastinate_jobs set status = 'failed' "
+                    "where task_name = 'report' and status = 'todo' and attempts > 0 returning 1",
+                )
+
+            await rows(services, "update report_runs set claimed_at = now() - interval '1 hour' returning 1")
+            assert await services.weekly.enqueue_due() == 0  # its job waits or runs
+            await until(gave_up)
+        services.weekly.clock = lambda: due + timedelta(days=1)
+        assert await services.weekly.enqueue_due() == 0
+        services.weekly.clock = lambda: due + timedelta(hours=23)
+        assert sum(await asyncio.gather(*(services.weekly.enqueue_due() for _ in range(4)))) == 1
+        assert len(await world.until_posts("ops")) == 1
+        await idle(services)
+        await rows(services, "update report_runs set claimed_at = now() - interval '1 hour' returning 1")
+        assert await services.weekly.enqueue_due() == 0
+        assert await rows(services, "select count(*), count(posted_at) from report_runs") == [(1, 1)]
+
+
 async def test_a_report_is_not_repeated_after_a_crash_at_any_step(world, monkeypatch):
     due = datetime.now(UTC).replace(microsecond=0)
     async with world.ratchet(settings=with_policy(world)) as services:

@@ -1,10 +1,15 @@
 """What follows by itself from a new message: once, in order, and without one step stopping another."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
+from procrastinate.jobs import Job
 
 import ratchet.bootstrap
+from ratchet.jobs import steps as jobs
+from ratchet.steps import Steps, StepsFailed, StepsUnsettled
+from slack_app.outbox import PostUnsettled
 
 
 class Echo:
@@ -92,6 +97,27 @@ async def test_the_error_of_a_failed_step_is_kept(world, with_steps):
             while not (found := await rows(services, "select state, error from message_steps")):
                 await asyncio.sleep(0.05)
     assert found == [("failed", "RuntimeError: not today")]
+
+
+def decide(problem, attempts):
+    job = Job(id=1, queue="steps", lock=None, queueing_lock=None, task_name="process", attempts=attempts)
+    return jobs.process.get_retry_exception(problem, job)
+
+
+async def test_a_post_that_slack_does_not_take_is_tried_for_an_hour_other_failures_for_minutes(database, memory):
+    at = datetime.now(UTC)
+    ts = await memory.say("an alert", bot=True, at=at)
+
+    class Failing(Echo):
+        async def run(self, arrival, lease):
+            raise PostUnsettled("later") if self.name == "posting" else RuntimeError("not today")
+
+    for names, kind, tries in ((["posting", "other"], StepsUnsettled, 60), (["other"], StepsFailed, 12)):
+        with pytest.raises(StepsFailed) as raised:
+            await Steps(database, [Failing(None, name) for name in names]).process("T1", "C1", ts)
+        assert type(raised.value) is kind
+        made = next(attempt for attempt in range(100) if decide(raised.value, attempt) is None)
+        assert made == tries
 
 
 async def test_what_a_step_has_posted_stands_when_it_is_run_again(world, with_steps):
