@@ -17,7 +17,7 @@ POSTERS = re.compile(
     r"linear|asana|trello|notion|google (?:calendar|drive|docs)|outlook|zoom|giphy|polly|simple poll|geekbot|standup|"
     r"standuply|donut|hey ?taco|slackbot|reminder|terraform|atlantis|gerrit|phabricator|azure ?(?:devops|pipelines)|"
     r"bamboo|concourse|gocd|harness|screwdriver|tekton|woodpecker|gitea|deploy|release|workflow|the seal|seal|"
-    r"angry seal|dependapanda|changelog|rss|twitter|zendesk|intercom|hubspot|salesforce|doodle|calendly)"
+    r"angry seal|dependapanda|changelog|rss|feed|news|hacker ?news|reddit|twitter|zendesk|intercom|hubspot|salesforce|doodle|calendly)"
     r"(?:$|[\W_]|bot\b)",
     re.IGNORECASE,
 )
@@ -86,6 +86,11 @@ SENTENCES = re.compile(
     | \bpost-?mortem\b
     | \bincident[ ](?:review|retro|channel|commander|notes|report|summary|update[ ]reminder)\b
     | \bfeature[ ]flag\b | \bflag[ ]\S+[ ](?:was|is|turned)
+    | \bvulnerabilit(?:y|ies)\b | \bCVE-\d{4}
+    | \b\d+[ ](?:tests?[ ]|specs?[ ]|checks?[ ])?(?:passed|passing)\b
+    | \w[ ]changed[ ](?:the[ ])?(?:severity|priority|assignee|owner|title|summary)\b
+    | \bnew[ ](?:\w+[ ])?requests?\b(?![ ]?(?:rate|latency|error|timeout))
+    | \b(?:down|up|ahead|lost|won)[ ]\d{1,3}-\d{1,3}\b | \bfor[ ]me[ ]too\b
     | \b(?:thanks|thank[ ]you|congrat(?:s|ulations)|kudos)\b
     | \bplease[ ](?:review|approve|update|fill|remember|vote|join)\b
     """,

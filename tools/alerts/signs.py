@@ -55,7 +55,9 @@ BROKEN = re.compile(
 )
 ERROR = re.compile(r"\b[A-Z]\w+(?:Error|Exception)\b")
 MONITOR = re.compile(
-    r"alert|alarm|monitor|watch|uptime|status|pager|prometheus|grafana|incident|probe|health|sentinel", re.I
+    r"alert|alarm|monitor|watch|uptime|status|pager|prometheus|grafana|incident|probe|health|sentinel|"
+    r"(?<!ship)(?<!shop)ping|check(?!out)|nagios|zabbix|icinga|sensu|metric|observ|telemetry|guard|detector",
+    re.IGNORECASE,
 )
 READING = re.compile(
     r"^[\w.@-]{2,80}/[\w./-]{2,120}(?::[\w.:%\s-]{0,200}\d[\w.:%\s-]{0,60})?$|"
@@ -67,6 +69,26 @@ CALM = re.compile(
 PARENTHESES = re.compile(r"\(([^()]{1,400})\)(?: \||$)")
 SEVERITY_LABEL = re.compile(r"\bseverity\s?[=:]\s?[\"']?(\w+)", re.IGNORECASE)
 SEVERITY_LABELS = re.compile(r"critical|warning|page|notify|info|p[1-5]|sev-?[0-5]|ticket", re.IGNORECASE)
+
+
+# What makes "is down", "open" or "high" a monitor's word: a thing that is watched, or a word of the trade.
+WATCHED = re.compile(
+    r"\b(?:api|services?|servers?|hosts?|sites?|websites?|endpoints?|urls?|sensors?|devices?|checks?|jobs?|clusters?|"
+    r"apps?|instances?|interfaces?|gateways?|routers?|switch(?:es)?|links?|vpn|dns|brokers?|workers?|containers?|"
+    r"processes|process|firing|resolved|recovered|triggered|problem|no data|backups?|cron|replication|rule)\b|"
+    r"(?<![\w.])[A-Za-z]\w*(?:[-_./:@]\w+)+|\b[A-Z][a-z0-9]+[A-Z]\w|\b(?:DOWN|UP|OK|CRITICAL|WARNING|FAILED|ERROR)\b|"
+    r"[\[\]]"
+)
+AMOUNT = re.compile(
+    r"\b(?:is|are|was|closed|opened) (?:down|up|off)(?: by)? (?:[$€£]\d|\d[\d.,]{0,9} ?(?:%|points|pts))", re.IGNORECASE
+)
+WITNESSES = frozenset(
+    {
+        *(set(names.SERVICE_FIELDS) - {"project", "resource", "source", "topic", "system", "site", "container"}),
+        *(*names.NAME_FIELDS, *DURATION_FIELDS, "severity", "alert severity", "alert", "rule", "trigger", "reason"),
+        *("cause", "error", "threshold", "condition", "current state", "new state", "runbook", "labels", "tags"),
+    }
+)
 
 
 @dataclass
@@ -114,6 +136,8 @@ def read_message_state(doc: Document, *, strict: bool = False) -> Reading:
             reading.state = _weigh(doc, reading)
     elif not strict:
         reading.state, reading.confidence = _guess(doc, reading)
+    if reading.state and not _witnessed(doc, reading):
+        reading.state = None
     if strict and reading.confidence < 0.85:
         reading.state = None
     return reading
@@ -151,6 +175,18 @@ def _below(doc: Document) -> list[tuple[float, State]]:
         if head.state and not head.severity_only and head.strength >= 0.85:
             found.append((head.strength - 0.1 - at * 0.01, head.state))
     return found
+
+
+def _witnessed(doc: Document, reading: Reading) -> bool:
+    """Whether anything but an everyday word ("is down", "open") says that a monitor wrote this."""
+    if doc.color or MONITOR.search(doc.username):
+        return True
+    text = "\n".join(line.plain for line, _ in reading.heads)
+    if AMOUNT.search(text):
+        return False
+    if any(line.sign or "*" in line.raw or "`" in line.raw for line, _ in reading.heads):
+        return True
+    return bool(WATCHED.search(text) or SUBJECT.search(text)) or not WITNESSES.isdisjoint(doc.values)
 
 
 def _weigh(doc: Document, reading: Reading) -> State | None:

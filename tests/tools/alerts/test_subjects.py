@@ -34,3 +34,40 @@ def test_an_address_is_the_subject_where_there_is_no_other(text, action, name):
 def test_an_address_beside_a_subject_is_no_part_of_it():
     assert one("[FIRING] LedgerSlow https://wiki.example.org/ledger")[1] == "LedgerSlow"
     assert one("Monitor is DOWN: ledger ( https://ledger.example.org )")[1] == "ledger"
+
+
+@pytest.mark.parametrize(
+    ("username", "text"),
+    [
+        ("scores", "The Lions are down 4-1 :fire:"),
+        ("broker", "Gold is down 2.4%"),
+        ("headlines", "Github is down"),
+        ("board", "Ann: staging is down for me too"),
+        ("desk", "New request\nStatus: Open\nPriority: High\nRequester: Ann"),
+        ("shop", "Parcel 77 status: open, priority: high"),
+        ("scanner", ":warning: 4 critical severity vulnerabilities in worker:2.0"),
+        ("helper", "Ann changed the severity of INC-7 from SEV3 to SEV1"),
+    ],
+)
+def test_an_everyday_word_alone_makes_no_alert(username, text):
+    assert read(AlertMessage(username, text)) == []
+
+
+def test_a_test_report_in_red_is_no_alert():
+    assert read(AlertMessage("suite", "", [{"color": "danger", "title": "Playwright: 2 failed, 90 passed"}])) == []
+
+
+@pytest.mark.parametrize(
+    ("username", "text"),
+    [
+        ("watcher", "Ledger is down"),
+        ("bot", "ledger-2 is down"),
+        ("bot", "The ledger service is down"),
+        ("bot", ":red_circle: Ledger is down"),
+        ("bot", "Ledger is DOWN"),
+        ("bot", "Ledger is down\nReason: connection refused"),
+    ],
+)
+def test_a_second_witness_makes_it_one(username, text):
+    ((action, *_),) = [one(text, username)]
+    assert action == OPEN
