@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID, uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -14,6 +15,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from agent.context import TurnContext
 from agent.errors import BudgetSpent
 from storage import budgets
+from storage.access import Viewer
 from storage.budgets import Balance, Budget
 from storage.db import Database
 
@@ -21,42 +23,59 @@ ANSWER_TOKENS = 2000  # what an answer is expected to need; a longer one is coun
 CHARS_A_TOKEN = 4
 
 
+class Spending(Protocol):
+    """What a call is made for, as far as budgets go."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks, and where."""
+
+    @property
+    def budget(self) -> Budget:
+        """That of the channel."""
+
+
 async def reserve(
     database: Database,
-    context: object,
+    context: Spending,
     messages: Sequence[BaseMessage],
     cost_of: Callable[[int, int], Decimal],
     *,
     module: str,
     tools: Sequence[Any] = (),
-) -> None:
-    """Set aside what the next call of a turn may cost; without a turn or a budget nothing happens.
+) -> UUID | None:
+    """Set aside what the next call may cost; without a budget nothing happens.
 
     That is its estimate, or what the dearest of the module's last calls in the channel came to, where that is more.
     A call can cost more still, so a budget can be overrun by that of the calls in flight.
 
     Args:
         database: the pool.
-        context: on whose behalf it is made. What is no turn spends from the budget too, but is not refused.
+        context: on whose behalf it is made: a turn, whose reservation stands until its next one, or something else.
         messages: what is about to be sent; its size is the estimate.
         cost_of: US dollars for tokens in and out.
         module: which part of Ratchet asks.
         tools: the tools that the model is offered; their schemas are sent along.
 
+    Returns:
+        What is to be released once a call that belongs to no turn is recorded.
+
     Raises:
         BudgetSpent: it does not suffice; the message is for the user.
     """
-    if not isinstance(context, TurnContext) or not context.budget.is_set:
-        return
+    if not context.budget.is_set:
+        return None
     budget, viewer = context.budget, context.viewer
-    sent = (len(context.system_prompt) + chars_of(messages, tools)) // CHARS_A_TOKEN
+    turn = context if isinstance(context, TurnContext) else None
+    reservation = turn.turn_id if turn else uuid4()
+    sent = (len(turn.system_prompt if turn else "") + chars_of(messages, tools)) // CHARS_A_TOKEN
     async with database.connection() as conn:
         dearest = await budgets.dearest_of_last(conn, viewer.team_id, viewer.asked_in, module)
         short = await budgets.reserve(
             conn,
             team_id=viewer.team_id,
             channel_id=viewer.asked_in,
-            turn_id=context.turn_id,
+            turn_id=reservation,
             budget=budget,
             tokens=max(sent + ANSWER_TOKENS, dearest.tokens),
             cost=max(cost_of(sent, ANSWER_TOKENS), dearest.cost),
@@ -64,6 +83,13 @@ async def reserve(
         )
     if short:
         raise BudgetSpent(notice(short, budget))
+    return None if turn else reservation
+
+
+async def release(database: Database, reservation: UUID) -> None:
+    """Give back what was set aside for a call that belongs to no turn."""
+    async with database.connection() as conn:
+        await budgets.release(conn, reservation)
 
 
 def chars_of(messages: Sequence[BaseMessage], tools: Sequence[Any] = ()) -> int:

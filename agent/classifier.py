@@ -15,11 +15,13 @@ from agent.errors import ModelRefused
 from agent.records import Records
 from agent.retries import ModelCaller
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Database
 from tools.alerts import Alert, build_alert
 
 MODULE = "classifier"
 PARSER = "model"
+NO_BUDGET = Budget()
 LONGEST = 4000  # characters of a message that the model is shown
 
 
@@ -37,6 +39,7 @@ class _Asking:
     """Whom a call is recorded for: nobody asked, it belongs to the message's channel."""
 
     viewer: Viewer
+    budget: Budget
     turn_id: UUID | None = None
     records: Records = field(default_factory=Records)
 
@@ -49,11 +52,13 @@ class ModelClassifier:
         self._model: Any = model.with_structured_output(Reading, include_raw=True)
         self._caller = caller
 
-    async def classify(self, team_id: str, channel_id: str, username: str, text: str) -> list[Alert]:
+    async def classify(
+        self, team_id: str, channel_id: str, username: str, text: str, *, budget: Budget = NO_BUDGET
+    ) -> list[Alert]:
         """The alert that a message reports, or none.
 
         Raises:
-            ModelError: the model gives no answer, or none that can be read.
+            ModelError: the model gives no answer, or none that can be read, or the channel's budget is spent.
         """
         prompt = HumanMessage(prompts.render("classify", username=username[:100] or "unknown", text=text[:LONGEST]))
         parsed: list[Reading] = []
@@ -65,7 +70,7 @@ class ModelClassifier:
             raw = said["raw"]
             return raw if isinstance(raw, AIMessage) else AIMessage(raw.text)
 
-        asking = _Asking(Viewer(team_id, "", channel_id))
+        asking = _Asking(Viewer(team_id, "", channel_id), budget)
         try:
             await self._caller.call(ask, context=asking, module=MODULE, messages=[prompt])
         finally:

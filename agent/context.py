@@ -49,6 +49,7 @@ class Errand:
 
     turn_id: UUID | None
     viewer: Viewer
+    budget: Budget = field(default=Budget())
     records: Records = field(default_factory=Records, repr=False)
 
 

@@ -27,6 +27,7 @@ from agent.records import Records
 from agent.redaction import Redactor
 from agent.retries import ModelCaller
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Database
 
 REFERENCES = {"$ref", "$dynamicRef", "$recursiveRef"}
@@ -98,6 +99,7 @@ class Errand:
 
     turn_id: UUID
     viewer: Viewer
+    budget: Budget = field(default=Budget())
     records: Records = field(default_factory=Records, repr=False)
 
 

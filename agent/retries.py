@@ -19,6 +19,7 @@ from agent.errors import ModelRefused, ModelUnavailable
 from agent.records import Records
 from agent.redaction import Redactor
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Database
 from storage.usage import ModelCall
 
@@ -53,6 +54,10 @@ class Asking(Protocol):
     @property
     def records(self) -> Records:
         """Where the call is recorded."""
+
+    @property
+    def budget(self) -> Budget:
+        """What model calls of the channel may cost."""
 
 
 class ModelCaller:
@@ -121,7 +126,7 @@ class ModelCaller:
         messages: list[BaseMessage],
         tools: Sequence[Any],
     ) -> AIMessage:
-        await budgets.reserve(self._database, context, messages, self._cost, module=module, tools=tools)
+        reserved = await budgets.reserve(self._database, context, messages, self._cost, module=module, tools=tools)
         began = time.perf_counter()
         answer: AIMessage | None = None
         problem: str | None = None
@@ -137,8 +142,10 @@ class ModelCaller:
             return answer
         finally:
             self._record(context, module, messages, answer, problem, time.perf_counter() - began)
-            if problem or answer is None:  # no step will commit this one
+            if problem or answer is None or reserved:  # no step will commit this one
                 await context.records.flush(self._database)
+            if reserved:
+                await budgets.release(self._database, reserved)
 
     def _cost(self, prompt_tokens: int, output_tokens: int) -> Decimal:
         """US dollars for a call."""

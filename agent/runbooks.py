@@ -23,12 +23,14 @@ from agent.redaction import Redactor
 from agent.structured import StructuredModel
 from storage import runbooks
 from storage.access import Viewer
+from storage.budgets import Budget
 from storage.db import Database
 from storage.runbooks import NewRunbook, Runbook, RunbookLine, Section
 from storage.triage import AlertName, TriageMessage, audience_of, digest_of, load_triage
 
 log = structlog.get_logger()
 MODULE = "runbook"
+NO_BUDGET = Budget()
 MESSAGE_CHARS = 2000  # of one message that the model is shown
 INPUT_CHARS = 24_000  # of all of them
 TEXT_CHARS = 400  # of a line; a longer one is dropped
@@ -85,7 +87,9 @@ class Distiller:
         self._model = model
         self._redactor = redactor
 
-    async def current(self, viewer: Viewer, name: AlertName, *, before_ts: str, turn_id: UUID) -> Runbook | None:
+    async def current(
+        self, viewer: Viewer, name: AlertName, *, before_ts: str, turn_id: UUID, budget: Budget = NO_BUDGET
+    ) -> Runbook | None:
         """The runbook of an alert; a new version where people wrote since, or say that the last one did not work.
 
         Args:
@@ -93,11 +97,13 @@ class Distiller:
             name: the alert.
             before_ts: the message that asks for it; threads that began later do not count.
             turn_id: under which the model's calls are recorded.
+            budget: what they may cost.
 
         Returns:
             None where nobody ever wrote below that alert.
 
         Raises:
+            BudgetSpent: another call may cost more than is left.
             ModelError: the model gave no usable answer.
         """
         async with self._database.connection() as conn:
@@ -110,7 +116,7 @@ class Distiller:
         if stored and stored.version.digest == digest and not stored.version.rejected:
             return stored
 
-        errand = Errand(turn_id, Viewer(viewer.team_id, "", viewer.asked_in))
+        errand = Errand(turn_id, Viewer(viewer.team_id, "", viewer.asked_in), budget)
 
         async def ask(messages: list[BaseMessage]) -> RunbookDraft:
             return await self._model.ask(RunbookDraft, messages, asking=errand, module=MODULE)

@@ -158,7 +158,7 @@ async def open_services(
         runner = build_runner(settings, database, choice, embedder, monitors)
         policies = build_policies(settings, runner)
         enqueue = Enqueuer(queue)
-        second = build_second_reading(settings, database, identity, choice)
+        second = build_second_reading(settings, database, identity, choice, policies)
         directory = Directory(client, database, identity)
         backfill = build_backfill(settings, session, database, identity, enqueue)
         files = FileReader(session, database, token=token, api_url=settings.slack.api_url)

@@ -7,10 +7,11 @@ from prometheus_client import Counter
 
 from agent.classifier import ModelClassifier
 from agent.errors import ModelError
+from ratchet.policies import Policies
 from ratchet.program import Program, ProgramError
 from slack_app.events import IncomingMessage
 from slack_app.identity import Identity, alert_message, new_alert
-from storage import alerts
+from storage import alerts, channels
 from storage.db import Database
 from storage.messages import NewMessage
 from tools.alerts import Alert, is_doubtful, overall
@@ -29,10 +30,17 @@ class SecondReading:
     """
 
     def __init__(
-        self, database: Database, identity: Identity, *, program: Program | None, model: ModelClassifier | None
+        self,
+        database: Database,
+        identity: Identity,
+        policies: Policies,
+        *,
+        program: Program | None,
+        model: ModelClassifier | None,
     ) -> None:
         self._database = database
         self._identity = identity
+        self._policies = policies
         self._program = program
         self._model = model
 
@@ -62,7 +70,12 @@ class SecondReading:
             if self._program:
                 return await self._program.classify(message.author, message.text)
             if self._model:
-                return await self._model.classify(team_id, message.channel_id, message.author, message.text)
+                async with self._database.connection() as conn:
+                    channel = await channels.get(conn, team_id, message.channel_id)
+                budget = self._policies.budget(message.channel_id, channel.name if channel else "")
+                return await self._model.classify(
+                    team_id, message.channel_id, message.author, message.text, budget=budget
+                )
         except (ProgramError, ModelError) as error:
             by = "program" if self._program else "model"
             FAILURES.labels(by).inc()

@@ -92,7 +92,7 @@ def build_caller(settings: Settings, database: Database, choice: ModelChoice) ->
 
 
 def build_second_reading(
-    settings: Settings, database: Database, identity: Identity, choice: ModelChoice
+    settings: Settings, database: Database, identity: Identity, choice: ModelChoice, policies: Policies
 ) -> SecondReading | None:
     """Who reads bots' messages once more; None where nobody is configured to."""
     binary, model = settings.classifier.incident_classification_binary, settings.classifier.model == "on"
@@ -101,6 +101,7 @@ def build_second_reading(
     return SecondReading(
         database,
         identity,
+        policies,
         program=Program(binary) if binary else None,
         model=ModelClassifier(database, build_chat_model(choice), build_caller(settings, database, choice))
         if model
@@ -178,7 +179,9 @@ def build_steps(
     """What Ratchet does by itself with new messages, in this order (behaviour A8)."""
     redactor = Redactor(settings.secrets())
     judges = [
-        MonitorStep(m, monitors, database=database, directory=directory, poster=poster, redactor=redactor)
+        MonitorStep(
+            m, monitors, database=database, directory=directory, policies=policies, poster=poster, redactor=redactor
+        )
         for m in monitors.all
     ]
     distiller = Distiller(database, runner.structured, redactor)

@@ -79,7 +79,13 @@ class RunbookStep:
     async def _current(self, arrival: NewArrival, name: AlertName) -> Runbook | None:
         viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id)
         turn_id = turn_of(arrival, self.name)
-        return await self._distiller.current(viewer, name, before_ts=arrival.thread_ts or arrival.ts, turn_id=turn_id)
+        return await self._distiller.current(
+            viewer,
+            name,
+            before_ts=arrival.thread_ts or arrival.ts,
+            turn_id=turn_id,
+            budget=self._policies.budget(arrival.channel_id, arrival.channel_name),
+        )
 
 
 def show_runbooks(found: Sequence[Runbook]) -> tuple[str, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from agent.errors import BudgetSpent
 from slack_app.inbox import NAMESPACE
 from slack_app.outbox import Outbox, PostUnsettled
 from storage import leases, posts, steps
@@ -168,6 +169,9 @@ class Steps:
             except LeaseLost:
                 raise
             except StepGaveUp as problem:
+                error, for_good = str(problem)[:1000], True
+            except BudgetSpent as problem:
+                log.warning("step gave up: the budget is spent", step=step.name, channel_id=channel_id, ts=ts)
                 error, for_good = str(problem)[:1000], True
             except Exception as problem:
                 log.exception("step failed", step=step.name, channel_id=channel_id, ts=ts)

@@ -92,8 +92,9 @@ async def balances(
         conn,
         _Sums,
         """with reserved as (
-               select r.cost, r.tokens from budget_reservations r join turns t using (turn_id)
-               where r.team_id = %(team_id)s and r.channel_id = %(channel_id)s and t.status in ('queued', 'running')
+               select r.cost, r.tokens from budget_reservations r left join turns t using (turn_id)
+               where r.team_id = %(team_id)s and r.channel_id = %(channel_id)s
+                 and coalesce(t.status in ('queued', 'running'), true)  -- a call without a turn holds one of its own
                  and r.at > now() - make_interval(mins => %(minutes)s)
                  and r.turn_id is distinct from %(besides)s::uuid
            )
@@ -150,6 +151,8 @@ async def reserve(
 ) -> Balance | None:
     """Set aside what a turn's next model call may cost, in place of what it had set aside before.
 
+    A call without a turn sets aside under an id of its own, until ``release``.
+
     Processes that reserve for one channel do so one after the other.
 
     Returns:
@@ -165,13 +168,26 @@ async def reserve(
                 return balance
         await conn.execute(
             """with over as (
-                   delete from budget_reservations r using turns t
-                   where r.turn_id = t.turn_id and r.team_id = %(team_id)s and r.channel_id = %(channel_id)s
-                     and r.turn_id <> %(turn_id)s and t.status not in ('queued', 'running')
+                   delete from budget_reservations r
+                   where r.team_id = %(team_id)s and r.channel_id = %(channel_id)s and r.turn_id <> %(turn_id)s
+                     and (r.at <= now() - make_interval(mins => %(minutes)s) or exists (
+                         select 1 from turns t where t.turn_id = r.turn_id and t.status not in ('queued', 'running')))
                )
                insert into budget_reservations (turn_id, team_id, channel_id, tokens, cost)
                values (%(turn_id)s, %(team_id)s, %(channel_id)s, %(tokens)s, %(cost)s)
                on conflict (turn_id) do update set tokens = excluded.tokens, cost = excluded.cost, at = now()""",
-            {"turn_id": turn_id, "team_id": team_id, "channel_id": channel_id, "tokens": tokens, "cost": cost},
+            {
+                "turn_id": turn_id,
+                "team_id": team_id,
+                "channel_id": channel_id,
+                "tokens": tokens,
+                "cost": cost,
+                "minutes": RESERVED_MINUTES,
+            },
         )
     return None
+
+
+async def release(conn: Connection, turn_id: UUID) -> None:
+    """Give back what a call without a turn had set aside, once it is recorded."""
+    await conn.execute("delete from budget_reservations where turn_id = %s", (turn_id,))

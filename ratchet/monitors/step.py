@@ -13,6 +13,7 @@ from ratchet.monitors.asking import MODULE, ChannelMonitors
 from ratchet.monitors.config import Monitor
 from ratchet.monitors.output import BadOutput, Output, Result, read_output, write_input
 from ratchet.monitors.program import SECONDS, ProgramFailed, run_program
+from ratchet.policies import Policies
 from ratchet.steps import Poster, StepGaveUp, turn_of
 from slack_app import mrkdwn
 from slack_app.directory import Directory
@@ -42,6 +43,7 @@ class MonitorStep:
         *,
         database: Database,
         directory: Directory,
+        policies: Policies,
         poster: Poster,
         redactor: Redactor,
         seconds: float = SECONDS,
@@ -50,6 +52,7 @@ class MonitorStep:
         self._monitors = monitors
         self._database = database
         self._directory = directory
+        self._policies = policies
         self._poster = poster
         self._redactor = redactor
         self._seconds = seconds
@@ -95,7 +98,10 @@ class MonitorStep:
     async def _judge(self, arrival: NewArrival, turn_id: UUID) -> JSONAnswer:
         viewer = Viewer(arrival.team_id, arrival.user_id or "", arrival.channel_id)
         user = arrival.user_id or ""
-        answer = await self._monitors.ask(self._monitor, arrival.text, user, turn_id=turn_id, viewer=viewer)
+        budget = self._policies.budget(arrival.channel_id, arrival.channel_name)
+        answer = await self._monitors.ask(
+            self._monitor, arrival.text, user, turn_id=turn_id, viewer=viewer, budget=budget
+        )
         if answer.problem:
             raise self._given_up("invalid_answer", f"the model's answer does not fit result_schema: {answer.problem}")
         return answer

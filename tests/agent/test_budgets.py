@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 from langchain_core.messages import AIMessage, HumanMessage
 
 from agent.budgets import chars_of, notice, reserve
-from agent.context import Requester, TurnContext
+from agent.context import Errand, Requester, TurnContext
 from agent.errors import BudgetSpent
+from agent.redaction import Redactor
+from agent.retries import ModelCaller
 from storage import turns
 from storage.access import Viewer
 from storage.budgets import Balance, Budget
@@ -63,6 +65,33 @@ async def test_questions_at_once_do_not_overrun_the_budget_together(database):
 
     assert sum(await asyncio.gather(*(ask() for _ in range(10)))) == 2  # at 3,000 and a little each
     assert chars_of(said, [lookup]) > chars_of(said) + 100
+
+
+async def test_what_ratchet_does_unasked_is_bound_too_and_gives_back_what_it_set_aside(database):
+    caller = ModelCaller(database, model="m", tries=1, prices={}, redactor=Redactor(), wait=lambda _: 0)
+    budget = Budget(daily_tokens=4500)
+
+    async def answer():
+        async with database.connection() as conn:
+            held.extend(await (await conn.execute("select tokens from budget_reservations")).fetchall())
+        await asyncio.sleep(0.2)
+        return AIMessage("x" * 1000)
+
+    async def run():
+        errand = Errand(None, Viewer("T1", "", "C1"), budget)
+        try:
+            await caller.call(answer, context=errand, module="runbook", messages=[HumanMessage("?")])
+        except BudgetSpent:
+            return 0
+        return 1
+
+    held = []
+    assert sum(await asyncio.gather(*(run() for _ in range(5)))) == 2 and held[-1] == (2000,)
+    async with database.connection() as conn:
+        assert await (await conn.execute("select * from budget_reservations")).fetchall() == []
+        assert await (await conn.execute("select output_tokens from model_usage")).fetchall() == [(250,)] * 2
+        await conn.execute("update model_usage set output_tokens = 2000")
+    assert await run() == 0
 
 
 async def test_what_the_last_calls_came_to_is_set_aside(database):

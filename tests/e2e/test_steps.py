@@ -7,6 +7,7 @@ import pytest
 from procrastinate.jobs import Job
 
 import ratchet.bootstrap
+from agent.errors import BudgetSpent
 from ratchet.jobs import steps as jobs
 from ratchet.steps import Steps, StepsFailed, StepsUnsettled
 from slack_app.outbox import PostUnsettled
@@ -87,6 +88,19 @@ async def test_a_failing_step_is_recorded_tried_again_and_stops_no_other(world, 
                 await asyncio.sleep(0.05)
     assert found == [("first", "done", 2), ("second", "done", 1)]
     assert (len(made[0].runs), len(made[1].runs)) == (2, 1)
+
+
+async def test_a_step_whose_budget_is_spent_gives_up_and_is_recorded(database, memory):
+    ts = await memory.say("an alert", bot=True, at=datetime.now(UTC))
+
+    class Poor(Echo):
+        async def run(self, arrival, lease):
+            raise BudgetSpent("spent")
+
+    await Steps(database, [Poor(None)]).process("T1", "C1", ts)
+    async with database.connection() as conn:
+        found = await (await conn.execute("select step, state, error from message_steps")).fetchall()
+    assert found == [("echo", "given_up", "spent")]
 
 
 async def test_the_error_of_a_failed_step_is_kept(world, with_steps):
