@@ -283,7 +283,9 @@ async def test_what_follows_from_a_message_follows_when_its_edit_comes_first(
     assert "backfill:C1" in [lock for task, lock, _ in await jobs() if task == "onboard"]
 
 
-async def test_an_edit_of_a_message_from_before_ratchets_time_starts_no_steps(database, identity, enqueue, deliver, jobs):
+async def test_an_edit_of_a_message_from_before_ratchets_time_starts_no_steps(
+    database, identity, enqueue, deliver, jobs
+):
     inbox = Inbox(database, identity, enqueue, wants_steps=lambda described: True)
     await deliver(changed(ts="1699990000.000100"), to=inbox)
     assert "process" not in [task for task, *_ in await jobs()]

@@ -17,7 +17,8 @@ POSTERS = re.compile(
     r"linear|asana|trello|notion|google (?:calendar|drive|docs)|outlook|zoom|giphy|polly|simple poll|geekbot|standup|"
     r"standuply|donut|hey ?taco|slackbot|reminder|terraform|atlantis|gerrit|phabricator|azure ?(?:devops|pipelines)|"
     r"bamboo|concourse|gocd|harness|screwdriver|tekton|woodpecker|gitea|deploy|release|workflow|the seal|seal|"
-    r"angry seal|dependapanda|changelog|rss|feed|news|hacker ?news|reddit|twitter|zendesk|intercom|hubspot|salesforce|doodle|calendly)"
+    r"angry seal|dependapanda|changelog|rss|feed|news|hacker ?news|reddit|twitter|zendesk|intercom|hubspot|"
+    r"salesforce|doodle|calendly)"
     r"(?:$|[\W_]|bot\b)",
     re.IGNORECASE,
 )
