@@ -100,7 +100,9 @@ def _named(doc: Document, reading: Reading) -> tuple[str, str | None]:
         tagged = names.TAGGED.search(text)
         name = names.clean_name(names.THING.sub("", text) if head.sentence else text)
         if names.is_name(name) and not _is_brand(doc, name):
+            whole = name if names.ENTIRELY_QUOTED.match(text) else ""
             name, found = split_name(name, head)
+            name = whole or name
             service = names.label_service(names.labels_in(tagged[0])) if tagged else ""
             return name, service or found or place or head.place or _nearby(doc) or _labelled(head) or _resource(name)
     name = names.weak_field_name(doc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,16 @@ Priority = Literal["HIGH", "LOW"]
 OPEN: AlertAction = "open_incident"
 CLOSE: AlertAction = "close_incident"
 LONGEST_NAME = 200
+# A reading changes while the alert lasts: "95% > 90%" (the limit stays), "is 7%", "at 0.93", "312 ms".
+NUMBER = r"(?<![\w.-])-?\d[\d.,]{0,15}"
+UNIT = r"\s?(?:%|(?:ms|[µn]s|sec(?:ond)?s?|s|[kmgt]i?b|bytes?|rps|qps|req/s)\b)"
+READING = re.compile(rf"{NUMBER}(?:{UNIT})?\s?(?:[<>]=?|[≤≥=]|==)\s?(?=-?\d)", re.IGNORECASE)
+LIMIT = (
+    r"(?<!over )(?<!above )(?<!below )(?<!under )(?<!than )(?<!exceeds )(?<!exceeded )(?<!reached )"
+    r"(?<![<>=] )(?<![<>=≤≥])"
+)
+MEASURED = re.compile(rf"{LIMIT}{NUMBER}{UNIT}|\b(?:is|at|currently|value|=)\s?{NUMBER}(?![\w.:-])", re.IGNORECASE)
+COMPARED = re.compile(r"\s?[<>]=?\s?(?=#)|[<>]=?(?=\s?-?\d)")
 
 
 @dataclass(frozen=True)
@@ -76,9 +87,19 @@ def build_alert(
     """An alert with its fingerprint; ``source`` names the system that sent it."""
     alert = alert[:LONGEST_NAME].strip()
     service = (service or "")[:LONGEST_NAME].strip() or None
-    key = "\x1f".join(part.casefold() for part in (source, service or "", alert))
+    key = "\x1f".join((source.casefold(), (service or "").casefold(), _identity(alert, service)))
     fingerprint = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:16]
     return Alert(action, alert, service, priority, duration, fingerprint, parser, confidence)
+
+
+def _identity(alert: str, service: str | None) -> str:
+    """What of a name stays the same while the alert lasts: no readings, and no service that is told apart."""
+    name = alert.casefold()
+    if service and name.endswith(service.casefold()):
+        name = re.sub(r"\s(?:on|for|in|at|from)\s?$", "", name[: -len(service)]) or name
+    if any(char.isdigit() for char in name):
+        name = MEASURED.sub("#", COMPARED.sub("<", READING.sub("<", name)))
+    return name.strip() or alert.casefold()
 
 
 def merge(alerts: Sequence[Alert]) -> list[Alert]:

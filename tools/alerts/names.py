@@ -77,6 +77,7 @@ THING = re.compile(
 ADDRESS_FOR = re.compile(
     r"^([\w-]+(?:\.[\w-]+)+(?::\d{1,5})?(?:/\S{0,120})?)\s+(?:since|after|for|from|reason)\b.*$", re.IGNORECASE
 )
+ENTIRELY_QUOTED = re.compile(r"^\W{0,3}(?:#\d{1,12}:? )?[\"“][^\"“”]{2,160}[\"”]$")
 NOTHING = frozenset(
     {"", "-", "n/a", "na", "none", "null", "unknown", "undefined", "(none)", "not set", "nil", "?", "*unknown*"}
 )

@@ -9,9 +9,9 @@ from tools.alerts import AlertMessage, read
 OPEN, CLOSE = "open_incident", "close_incident"
 
 
-def one(text="", username="probe", **attachment):
+def one(said="", username="probe", **attachment):
     """The only alert of a message: (action, name, service)."""
-    (alert,) = read(AlertMessage(username, text, [attachment] if attachment else None))
+    (alert,) = read(AlertMessage(username, said, [attachment] if attachment else None))
     return alert.action, alert.alert, alert.service
 
 
@@ -71,3 +71,43 @@ def test_a_test_report_in_red_is_no_alert():
 def test_a_second_witness_makes_it_one(username, text):
     ((action, *_),) = [one(text, username)]
     assert action == OPEN
+
+
+@pytest.mark.parametrize(
+    ("username", "opened", "closed"),
+    [
+        ("Opsgenie", 'New alert: "Ledger lag on queue-4"', 'Alert #9 "Ledger lag on queue-4" is closed by System'),
+        ("probe", "[CRITICAL] queue-4: memory 91% > 80%", "[OK] queue-4: memory 42% < 80%"),
+        ("probe", "CRITICAL: ledger failure rate is 12%", "RESOLVED: ledger failure rate is 0.4%"),
+        ("probe", "[CRITICAL] ledger response time 900 ms", "[OK] ledger response time 40 ms"),
+        ("probe", "[OPEN] Memory high on queue-4", "Memory high on queue-4 is resolved"),
+    ],
+)
+def test_a_reading_is_no_part_of_the_fingerprint(username, opened, closed):
+    (first,), (second,) = read(AlertMessage(username, opened)), read(AlertMessage(username, closed))
+    assert (first.action, second.action) == (OPEN, CLOSE)
+    assert first.fingerprint == second.fingerprint
+
+
+def test_a_limit_is_part_of_the_fingerprint():
+    texts = ("[FIRING] Memory over 80%", "[FIRING] Memory over 95%", "[FIRING] Queue > 5", "[FIRING] Queue > 9")
+    assert len({read(AlertMessage("probe", text))[0].fingerprint for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("username", "title", "text"),
+    [
+        ("AWS Chatbot", "CloudWatch Alarm | QueueOld | eu-north-1 | Account: 12", "Threshold Crossed"),
+        ("Opsgenie", "#77: Queue is old", "Raised by the ledger"),
+    ],
+)
+@pytest.mark.parametrize(("color", "action"), [("#d13212", OPEN), ("#2eb886", CLOSE)])
+def test_the_colour_counts_where_the_title_gives_no_state(username, title, text, color, action):
+    assert one("", username, color=color, title=title, text=text)[0] == action
+
+
+def test_a_sentence_below_the_title_counts_before_the_colour():
+    closed = {"color": "danger", "title": "#77: Queue is old", "text": "Alert closed via the API"}
+    assert one("", "Opsgenie", **closed) == (CLOSE, "Queue is old", None)
+    taken = {"color": "danger", "title": "#77: Queue is old", "text": "Alert acknowledged by Ann"}
+    assert read(AlertMessage("Opsgenie", "", [taken])) == []

@@ -6,7 +6,7 @@ import re
 
 from tools.alerts.document import Document
 from tools.alerts.model import Alert
-from tools.alerts.parsers.common import field_state, one, stated
+from tools.alerts.parsers.common import field_state, one, shown, stated
 from tools.alerts.states import read_state
 
 CHATBOT = re.compile(r"CloudWatch Alarm \| (?P<name>[^|]{1,255}?) \| [a-z]{2}-[a-z-]+-\d")
@@ -37,7 +37,14 @@ class CloudWatch:
             doc, "current state", "new state", "new state value", "alarm state", "state", "status"
         )
         reading = stated(doc)
-        return one(self.name, doc, state or reading.state, name, _resource(doc) or name, priority=reading.priority)
+        return one(
+            self.name,
+            doc,
+            state or reading.state or shown(doc),
+            name,
+            _resource(doc) or name,
+            priority=reading.priority,
+        )
 
 
 def _resource(doc: Document) -> str | None:

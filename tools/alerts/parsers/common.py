@@ -7,6 +7,9 @@ from tools.alerts.model import CLOSE, OPEN, Alert, Priority, build_alert
 from tools.alerts.signs import Reading, find_duration, read_message_state
 from tools.alerts.states import State, read_level
 
+OPENED: State = "open"
+CLOSED: State = "close"
+
 
 def posted_by(doc: Document, *words: str) -> bool:
     """Whether the poster's name, a footer or a link of a title has one of the words (lower case)."""
@@ -49,6 +52,12 @@ def stated(doc: Document) -> Reading:
     if reading.confidence < 0.6:
         reading.state = None
     return reading
+
+
+def shown(doc: Document) -> State | None:
+    """The state that the colour shows, or else the first telling emoji of a headline."""
+    sign = doc.color or next((line.sign for line in doc.headlines if line.sign), "")
+    return {"bad": OPENED, "good": CLOSED}.get(sign)
 
 
 def field_state(doc: Document, *keys: str) -> State | None:

@@ -9,7 +9,7 @@ from tools.alerts.document import Document
 from tools.alerts.generic import find_name
 from tools.alerts.model import Alert
 from tools.alerts.others import other_business
-from tools.alerts.parsers.common import one, posted_by, stated
+from tools.alerts.parsers.common import one, posted_by, shown, stated
 from tools.alerts.states import State
 
 NUMBERED = re.compile(
@@ -23,6 +23,7 @@ STATES: dict[str, State] = {
     "escalated": "neutral", "reassigned": "neutral", "snoozed": "neutral", "annotated": "neutral",
     "delegated": "neutral",
 }  # fmt: skip
+TOLD = re.compile(rf"^\W*(?:new )?(?:alert|incident) (?:\w+ ){{0,2}}?(?P<state>{'|'.join(STATES)})\b")
 
 
 class IncidentServices:
@@ -42,6 +43,9 @@ class IncidentServices:
             for word in re.findall(r"[a-z]+", line.plain.lower()[:80])
             if word in STATES
         ]
+        if not states:  # "Alert closed via …" below a title that says nothing of it
+            told = (TOLD.match(line.plain.lower()) for line in doc.lines[:3])
+            states = [STATES[match["state"]] for match in told if match]
         if states and states[0] == "neutral":
             return []
         reading = stated(doc)
@@ -54,7 +58,7 @@ class IncidentServices:
                 or (word not in STATES and line in doc.lines)
             ):
                 continue
-            state = STATES.get(word) or (states[0] if states else reading.state)
+            state = STATES.get(word) or (states[0] if states else reading.state or shown(doc))
             name = names.clean_name(match["name"])
             return one(self.name, doc, state, name, names.field_service(doc) or None, priority=reading.priority)
         return None
