@@ -95,7 +95,7 @@ class MessageDeleted:
 
 @dataclass(frozen=True)
 class Reaction:
-    """Somebody added a reaction, or took it back."""
+    """Somebody added a reaction, or took it back, at ``event_ts``."""
 
     team_id: str
     channel_id: str
@@ -103,6 +103,7 @@ class Reaction:
     user_id: str
     name: str
     added: bool
+    event_ts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,8 @@ def _reaction(team_id: str, event: dict[str, Any]) -> Event | None:
         return None
     added = event["type"] == "reaction_added"
     name = reaction_name(event["reaction"])
-    return Reaction(team_id, item["channel"], _ts(item["ts"]), event["user"], name, added)
+    event_ts = _ts(event["event_ts"]) if event.get("event_ts") else None
+    return Reaction(team_id, item["channel"], _ts(item["ts"]), event["user"], name, added, event_ts)
 
 
 def _membership(team_id: str, event: dict[str, Any]) -> Event | None:

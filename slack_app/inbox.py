@@ -316,6 +316,7 @@ class Inbox:
                     user_id=event.user_id,
                     name=event.name,
                     added=event.added,
+                    event_ts=event.event_ts,
                 )
             case Membership():
                 return await self._membership(conn, event)

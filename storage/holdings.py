@@ -15,12 +15,12 @@ WORDS = frozenset({
     "channels", "checkpoint_blobs", "checkpoint_writes", "checkpoints", "conversation_messages", "conversations",
     "effects", "inbox_events", "messages", "model_usage", "posts", "runbooks", "turns", "users",
 })  # fmt: skip
-# Hold ids, numbers and states, or words that are counted anew from the messages (lexeme_*).
+# Hold ids, numbers and states, or words that are counted in the messages (lexeme_*): those of no message go in a purge.
 NO_WORDS = frozenset({
     "audit_logs", "backfills", "budget_reservations", "checkpoint_migrations", "embedding_spaces", "forgotten",
-    "lexeme_counts", "lexeme_totals", "memberships", "procrastinate_events", "procrastinate_jobs",
-    "procrastinate_periodic_defers", "procrastinate_workers", "purges", "report_pictures", "report_runs",
-    "runbook_votes", "schema_migrations", "thread_leases", "turn_sources",
+    "lexeme_counts", "lexeme_removals", "lexeme_totals", "memberships", "procrastinate_events",
+    "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers", "purges", "report_pictures",
+    "report_runs", "runbook_votes", "schema_migrations", "thread_leases", "turn_sources",
 })  # fmt: skip
 OWN_WAY = WORDS | {"purges", "turn_sources"}
 

@@ -157,8 +157,9 @@ async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> dict[tu
             where not {barred("new.team_id", "new.channel_id", "new.user_id", ts="new.ts")}
             on conflict (team_id, channel_id, ts) do nothing
             returning channel_id, ts, exists (
-                select 1 from early_reactions e
-                where e.team_id = messages.team_id and e.channel_id = messages.channel_id and e.ts = messages.ts)""",
+                select 1 from reaction_events e
+                where e.team_id = messages.team_id and e.channel_id = messages.channel_id and e.ts = messages.ts
+                  and not e.applied)""",
         (Json(rows),),
     )
     return {(channel_id, ts): has_reactions for channel_id, ts, has_reactions in await cur.fetchall()}

@@ -124,6 +124,15 @@ insert into purges (team_id, channel_id, ts, reason) {rows}
 on conflict (team_id, channel_id, ts) do update
 set begun_at = null, asked_at = now(),
     reason = case when purges.reason = 'deleted' then 'deleted' else excluded.reason end"""
+# Counts may come out too low, as for a message that came after they were made; words that are rare have none.
+UNCOUNT = """
+with removed as (delete from lexeme_removals returning lexeme),
+     lost as (select lexeme, count(*) as messages from removed group by lexeme),
+     lowered as (
+         update lexeme_counts c set messages = c.messages - lost.messages from lost
+         where c.lexeme = lost.lexeme and c.messages - lost.messages >= 3
+     )
+delete from lexeme_counts c using lost where c.lexeme = lost.lexeme and c.messages - lost.messages < 3"""
 LEFT = """
 select %(turns)s::int as turns, exists (select 1 from purges where begun_at is null) as has_more,
        ((select count(*) from purges) + (select count(*) from turns where tainted))::int as left"""
@@ -168,6 +177,7 @@ async def ask(conn: Connection, keys: Iterable[MessageKey], reason: Reason) -> N
 async def run(database: Database) -> Round:
     """Purge what is asked for, in rounds, until only running turns are left to be waited for."""
     turns = 0
+    await _uncount_words(database)
     while True:
         async with database.connection() as conn, conn.transaction():
             await lock(conn)
@@ -180,6 +190,14 @@ async def run(database: Database) -> Round:
 async def lock(conn: Connection) -> None:
     """Inside a transaction: keep other purges out until it ends."""
     await conn.execute("select pg_advisory_xact_lock(%s)", (LOCK_ID,))
+
+
+async def _uncount_words(database: Database) -> None:
+    """Take the words that messages lost out of how many messages hold them (storage/search.py counts them)."""
+    async with database.connection() as conn, conn.transaction():
+        if await db.fetch_value(conn, "select 1 from lexeme_removals limit 1"):
+            await conn.execute("select pg_advisory_xact_lock(hashtext('lexeme_counts'))")
+            await conn.execute(UNCOUNT)
 
 
 async def _round(conn: Connection) -> Round:

@@ -319,7 +319,23 @@ async def test_a_reaction_that_comes_before_its_message_is_not_lost(deliver, row
     assert await rows("select ts, attrs -> 'reactions' from messages where attrs ? 'reactions'") == [
         ("1700000000.000100", {"+1": ["U1"]})
     ]
-    assert await rows("select count(*) from early_reactions") == [(0,)]
+    assert await rows("select count(*) from reaction_events where not applied") == [(0,)]
+
+
+@pytest.mark.parametrize("when", ["before", "between", "after"])  # the message comes
+@pytest.mark.parametrize("last", ["reaction_added", "reaction_removed"])
+async def test_reactions_that_come_in_the_wrong_order_end_as_they_were_made(deliver, rows, when, last):
+    first = {"reaction_added": "reaction_removed", "reaction_removed": "reaction_added"}[last]
+    told = {"user": "U2", "reaction": "eyes", "item": {"type": "message", "channel": "C1", "ts": "1700000000.000100"}}
+    arriving = [
+        {"type": last, "event_ts": "1700000002.000100", **told},
+        {"type": first, "event_ts": "1700000001.000100", **told},
+    ]
+    arriving.insert(["before", "between", "after"].index(when), message())
+    for event in arriving:
+        await deliver(event)
+    [(reactions,)] = await rows("select coalesce(attrs -> 'reactions', '{}') from messages")
+    assert reactions == ({"eyes": ["U2"]} if last == "reaction_added" else {})
 
 
 async def test_an_early_reaction_to_a_message_that_was_deleted_is_forgotten(deliver, rows, database):
@@ -328,7 +344,7 @@ async def test_an_early_reaction_to_a_message_that_was_deleted_is_forgotten(deli
     await deliver(message(subtype="message_deleted", deleted_ts="1700000000.000100"))
     async with database.connection() as conn:
         await reactions.apply_early(conn, "T1")
-    assert await rows("select attrs, (select count(*) from early_reactions) from messages") == [({}, 0)]
+    assert await rows("select attrs, (select count(*) from reaction_events) from messages") == [({}, 0)]
 
 
 async def test_the_first_message_of_a_reply_that_is_not_known_is_fetched(deliver, rows, jobs):

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from storage import alerts, conversations, holdings, leases, messages, posts, purges, reports, runbooks, sources
+from storage import alerts, conversations, holdings, leases, messages, posts, purges, reports, runbooks, search, sources
 from storage.messages import NewAlert, NewMessage
 from storage.purges import MessageKey
 from storage.runbooks import NewRunbook, RunbookLine
@@ -148,6 +148,23 @@ async def test_rows_of_any_table_that_belong_to_a_message_go_with_it(database, m
     await purge(database, ("C1", "50.000001"))
     async with database.connection() as conn:
         assert await (await conn.execute("select drawn from drawings")).fetchall() == [("x",)]
+
+
+async def test_words_that_no_message_holds_any_more_are_not_counted_any_more(database, memory):
+    said = [await memory.say(f"the {CANARY} rotated disk") for _ in range(4)]
+    for _ in range(3):
+        await memory.say("rotated disk")
+    async with database.connection() as conn:
+        await search.refresh_counts(conn)
+        await messages.delete(conn, "T1", "C1", said[0])
+        edit = NewMessage("T1", "C1", said[1], None, "U1", None, "one", False, "the disk", edited_ts="9999999999")
+        await messages.apply_edit(conn, edit)
+        await conn.execute("delete from messages where ts = any(%s)", (said[2:],))
+    await purges.run(database)
+    assert await places(database, CANARY) == {}
+    async with database.connection() as conn:
+        rows = await (await conn.execute("select lexeme, messages from lexeme_counts order by 1")).fetchall()
+    assert rows == [("disk", 4), ("rotat", 3)]
 
 
 async def test_a_post_that_links_to_a_message_rests_on_it_whoever_wrote_it(database, memory):
