@@ -1,5 +1,7 @@
 """A sandbox's Slack, and the parts of slack_app on it and on a real database."""
 
+import itertools
+
 import aiohttp
 import pytest
 
@@ -87,5 +89,25 @@ def rows(database):
     async def fetch(statement, *params):
         async with database.connection() as conn:
             return await (await conn.execute(statement, params)).fetchall()
+
+    return fetch
+
+
+@pytest.fixture
+def deliver(inbox):
+    """Delivers an event as T1's Slack; each call has an event id of its own unless it is given."""
+    numbers = itertools.count(1)
+
+    async def send(event, *, event_id=None, to=inbox):
+        body = {"type": "event_callback", "event_id": event_id or f"E{next(numbers)}", "team_id": "T1", "event": event}
+        await to.record(body)
+
+    return send
+
+
+@pytest.fixture
+def jobs(rows):
+    async def fetch():
+        return await rows("select task_name, lock, args from procrastinate_jobs order by id")
 
     return fetch
