@@ -29,7 +29,11 @@ from tools.alerts.signs import (
 
 NAME = "generic"
 NOTES = ("info", "additional info", "details", "output", "check output", "time", "date", "since", "started", "link")
-DETAILS = frozenset({*names.SERVICE_FIELDS, *STATE_FIELDS, *SEVERITY_FIELDS, *DURATION_FIELDS, "reason", *NOTES})
+FRAME = ("environment", "env", "region", "group", "team", "account", "location", "tags", "period", "dataset")
+DETAILS = frozenset(
+    {*FRAME, *names.SERVICE_FIELDS, *STATE_FIELDS, *SEVERITY_FIELDS, *DURATION_FIELDS, "reason", *NOTES}
+)
+RULE_FIELDS = ("alert policy", "policy", "rule", "trigger", "condition")
 PLACE = re.compile(r"^(?:in|on|for|at) (?P<place>[\w./ -]{2,120})$", re.IGNORECASE)
 PLACES = re.compile(r"^(?P<name>.{2,200}?) +\((?P<values>[^()]{1,400})\)$")
 
@@ -124,7 +128,11 @@ def _candidates(doc: Document, reading: Reading) -> list[tuple[Headline, str]]:
         (stated if head.state and not head.severity_only else rest).append((head, head.name))
     rule = [(Headline(""), names.clean_name(doc.values[key])) for key in ("rule", "trigger") if key in doc.values]
     lines = [(head, head.name) for line in doc.lines[:5] if not _is_detail(line) and (head := take_apart(line)).name]
-    return [*stated, *(rule if not doc.titles else []), *rest, *lines]
+    rules = [(Headline(""), names.clean_name(doc.values[key])) for key in RULE_FIELDS if key in doc.values]
+    condition = doc.values.get("condition", "")
+    if len(condition) > 3 and any(condition in head.name for _, head in reading.heads):  # "… on 'High error rate'"
+        return [(Headline(""), condition), *stated, *rest]
+    return [*stated, *(rule if not doc.titles else []), *rest, *rules, *lines]
 
 
 def _is_detail(line: Line) -> bool:
@@ -151,6 +159,8 @@ def split_name(name: str, head: Headline) -> tuple[str, str | None]:
     listed = PLACES.match(name)
     if listed:
         first = listed["name"]
+        if names.ADDRESS.match(listed["values"]):  # Checkout page (shop.example.com)
+            return first, listed["values"]
         if " " not in first or (
             head.strength >= 0.9 and not names.LABEL.search(listed["values"]) and " " in listed["values"]
         ):
@@ -170,7 +180,8 @@ def split_name(name: str, head: Headline) -> tuple[str, str | None]:
     on = names.ON.search(name)
     if on and re.search(r"[\d.\-_/:]|^['\"].+['\"]$", on["host"]):
         host = names.clean_service(on["host"].strip("{}").rpartition(":")[2] if "{" in on["host"] else on["host"])
-        return (name[: on.start()] if head.sentence else name), host
+        apart = head.sentence or (" " not in name[: on.start()] and re.search(r"[A-Z_-]", name[: on.start()]))
+        return (name[: on.start()] if apart else name), host
     quoted = names.QUOTED.search(name)
     if quoted and len(quoted[1]) > 0.5 * len(name):
         return quoted[1], None

@@ -17,6 +17,7 @@ from tools.alerts.states import (
     STATE_AT,
     State,
     longest_first,
+    read_level,
     read_priority,
     read_state,
     state_of,
@@ -64,7 +65,8 @@ THINGS = re.compile(r"\W*(?:up|down|online|offline|unreachable)\W*", re.IGNORECA
 BRACKET = re.compile(r"[\[({【]([^\[\](){}【】]{1,80})[\])}】]\s*[:\-–—|•]?\s*")
 PREFIX_KIND = re.compile(
     r"(?:(?:service|host|metric|monitor|new|an?|the|your|this|prometheus|grafana|uptime|system|security|slo|"
-    r"splunk|elastic|kibana|graylog|zabbix|datadog|sentry|nagios|icinga|azure|aws|cloudwatch|pingdom|"
+    r"(?:slo |budget )?burn(?: rate)?|budget|splunk|elastic|kibana|graylog|zabbix|datadog|sentry|nagios|icinga|"
+    r"azure|aws|cloudwatch|pingdom|"
     r"[a-z]+ monitor)\s+){0,3}(?:alert|alarm|incident|problem|notification|alerts|trigger|monitor|check|"
     r"issue|"
     r"event)\s*(?:#\s?[\w-]{1,20}|\d{1,12})?\s*(?=[:\-–—|]|(?:is |has |was |now |been |got |status |"
@@ -91,6 +93,9 @@ SENTENCE = re.compile(
     rf"after|at|as|on|by|with|in|"
     r"from|until|when|while|and|but|\d))",
     re.IGNORECASE,
+)
+SEVERE_KIND = re.compile(
+    r"\s+(?:(?:azure |cloud |system )?monitor )?(?:alert|alarm|incident|problem)\b\s*", re.IGNORECASE
 )
 LASTED = re.compile(r"\s+(?:in|after)\s+[\w ,]{1,40}:\s*", re.IGNORECASE)
 HARD_SEPARATOR = re.compile(r"\s*(?:[:|•·–—»]|-+(?=\s)|-> )\s*")
@@ -179,7 +184,7 @@ def _strip_word(head: Headline, rest: str) -> bool:
         after = rest[severity.end() :]
         hard = HARD_SEPARATOR.match(after)
         shouted = severity[0].upper() == severity[0]
-        kind = re.match(r"\s+(?:alert|alarm|incident|problem)\b\s*", after, re.IGNORECASE)
+        kind = SEVERE_KIND.match(after)
         if hard or kind or not after.strip() or (shouted and after.startswith(" ")):
             head.learn_severity(read_priority(severity[0]))
             head.name = after[hard.end() :] if hard else after[kind.end() :] if kind else after
@@ -227,9 +232,31 @@ def _strip_kind(head: Headline, rest: str) -> bool:
     return False
 
 
+# "web-1 / Filesystem - OK -> CRITICAL": where it comes from, and where it goes.
+ARROW = re.compile(r"(?:^|[\s:|(\[–—-])(?P<since>[A-Za-z]{2,12}) -> (?P<to>[A-Za-z]{2,12})[\])]?$")
+# "Rule 'Too slow' recovered for group 'checkout'": a quoted name and a state, with or without a verb.
+CALLED = re.compile(
+    rf"^(?:[A-Za-z]+ ){{0,3}}[\"'“‘](?P<name>[^\"“”]{{2,160}}?)[\"'”’] {VERBS}{ANY_VERB}\b"
+    r"(?:\s+for (?:group|host|service|monitor|alert) [\"'“]?(?P<place>[\w./:-]{2,80}))?",
+    re.IGNORECASE,
+)
+
+
 def _strip_tail(head: Headline) -> None:
+    called = CALLED.match(head.name)
+    if called and head.state is None:
+        _learn_word(head, called, _word(called), 0.85)
+        head.place = head.place or called["place"] or ""
+        head.name = called["name"]
+        return
     for _ in range(4):
         name = head.name.rstrip(" :|-–—•·,.!\t")
+        arrow = ARROW.search(name, max(0, len(name) - 40)) if " -> " in name else None
+        if arrow and read_level(arrow["since"]).state and read_level(arrow["to"]).state:
+            head.learn(read_level(arrow["to"]).state, 0.96)
+            head.learn_severity(read_priority(arrow["to"]))
+            head.name = name[: arrow.start()]
+            continue
         bracket = re.search(r"\s*[\[(]([^\[\]()]{1,60})[\])]$", name[-80:])
         if bracket:
             inside = bracket[1].strip()

@@ -10,18 +10,20 @@ from tools.alerts.text import words
 
 NAME_FIELDS = (
     "alertname", "alert name", "alarm name", "monitor name", "rule name", "check name", "trigger name", "alert rule",
-    "monitor", "check", "alarm", "policy name", "condition name",
+    "monitor", "check", "alarm", "policy name", "condition name", "problem name",
 )  # fmt: skip
 WEAK_NAME_FIELDS = (
-    "alert", "rule", "trigger", "alert policy", "policy", "problem name", "event name", "condition", "problem",
+    "alert", "rule", "trigger", "alert policy", "policy", "event name", "condition", "problem",
     "incident name", "incident title", "event title", "issue title", "metric name", "test name", "summary", "title",
     "subject", "name", "incident", "reason", "message",
 )  # fmt: skip
 SERVICE_FIELDS = (
-    "service", "service name", "services", "affected service", "impacted service", "affected services", "app",
+    "service", "service name", "services", "affected service", "impacted service", "affected services", "sf service",
+    "app",
     "application", "app name", "application name", "job", "job name", "component", "components", "affected components",
     "microservice", "deployment", "workload", "project", "project name", "namespace", "kubernetes namespace",
-    "container", "entity", "entity name", "target", "monitor", "resource", "resource name", "system", "queue",
+    "container", "impacted entities", "impacted entity", "affected entities", "affected resource", "dataset",
+    "entity", "entity name", "target", "monitor", "resource", "resource name", "system", "queue",
     "database", "endpoint", "host", "host name", "hostname", "instance", "server", "node", "pod", "device", "cluster",
     "function", "url", "site", "source", "topic",
 )  # fmt: skip
@@ -77,7 +79,16 @@ THING = re.compile(
 ADDRESS_FOR = re.compile(
     r"^([\w-]+(?:\.[\w-]+)+(?::\d{1,5})?(?:/\S{0,120})?)\s+(?:since|after|for|from|reason)\b.*$", re.IGNORECASE
 )
+# "… ( microsoft.compute/virtualmachines ) at 5/1/2024 12:00:00 PM": what kind it is, and when.
+WHEN = re.compile(
+    r"\s+(?:at|on|since) (?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[ T]{0,2})?(?:\d{1,2}:\d{2}(?::\d{2})?(?:\.\d{1,9})?)?\s?"
+    r"(?:[AP]M|Z)?(?:\s?\(?UTC\)?)?$",
+    re.IGNORECASE,
+)
+KIND = re.compile(r"\s*\(\s(?!https?:)[\w./-]{1,80}\s\)$")
+STATED_LABEL = re.compile(r"\s*\((?:severity|priority|level|status|state)\s?[=:]\s?[\w-]{1,20}\)$", re.IGNORECASE)
 ENTIRELY_QUOTED = re.compile(r"^\W{0,3}(?:#\d{1,12}:? )?[\"“][^\"“”]{2,160}[\"”]$")
+CLUSTERED = re.compile(r"^[\w-]{1,80}/[\w-]{1,80}/[\w-]{2,120}$")  # cluster/namespace/workload
 NOTHING = frozenset(
     {"", "-", "n/a", "na", "none", "null", "unknown", "undefined", "(none)", "not set", "nil", "?", "*unknown*"}
 )
@@ -87,7 +98,7 @@ def clean_name(name: str) -> str:
     """A name without priorities, numbers, quotes and trailing tags."""
     name = VALUE.sub("", PRIORITY_TAG.sub("", CLOCK.sub("", name.strip())))
     name = NUMBER.sub("", name)
-    name = TAGGED.sub("", name)
+    name = STATED_LABEL.sub("", KIND.sub("", WHEN.sub("", TAGGED.sub("", name))))
     name = ADDRESS_FOR.sub(r"\1", REASON.sub("", name)).strip(" :|–—•·,;\t`").rstrip(" -.!(").lstrip("- ")
     while len(name) > 2 and QUOTES.get(name[0]) == name[-1]:
         name = name[1:-1].strip()
@@ -140,6 +151,8 @@ def clean_service(value: str) -> str:
     value = value.strip(" `*\"'“”,;").strip()
     if " / " in value:
         value = value.rsplit(" / ", 1)[1]
+    if CLUSTERED.match(value):
+        value = value.rsplit("/", 1)[1]
     if ", " in value:
         value = value.split(", ", 1)[0]
     return PARENTHESES.sub("", value).strip()

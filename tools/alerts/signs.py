@@ -226,10 +226,11 @@ def _guess(doc: Document, reading: Reading) -> tuple[State | None, float]:
         if len({line.plain for line in doc.lines + doc.titles}) == 1 and len(text) < 160:
             return "close", 0.4
         return None, 0.0
-    if reading.priority and fields:
+    labelled = fields or any(SEVERITY_LABEL.search(line.plain) for line, _ in reading.heads)
+    if reading.priority and labelled:
         return ("close", 0.55) if emoji == "good" else ("open", 0.6)
-    if emoji == "bad" and (doc.titles or fields or BROKEN.search(text[:200]) or ERROR.search(text[:200])):
-        return "open", 0.5
+    if emoji and (fields or BROKEN.search(text[:200]) or ERROR.search(text[:200]) or (emoji == "bad" and doc.titles)):
+        return ("open" if emoji == "bad" else "close"), 0.5
     return None, 0.0
 
 

@@ -15,9 +15,11 @@ OPENED = (
     "firing|fired|triggered|trigger|alarm|in alarm|alarming|alerting|alert|problem|down|offline|unreachable|outage|"
     "opened|open|created|raised|active|activated|started|failing|failed|failure|degraded|degraded performance|"
     "partial outage|major outage|full outage|unhealthy|unavailable|no data|nodata|missing data|data missing|"
-    "missing|late|breached|breach|violated|violation|investigating|identified|monitoring|escalating|regressed|regression|"
+    "missing|late|breached|breach|violated|violation|investigating|identified|monitoring|escalating|regressed|"
+    "regression|"
     "re-?opened|re-?triggered|re-?notify|renotify|unknown|insufficient data|not ok|not responding|unresolved|ongoing|"
-    "stopped responding|timed out|exceeded|new|new alert|new incident|new issue|error"
+    "stopped responding|timed out|not reported|not reporting|not checked in|stopped reporting|exceeded|new|"
+    "new alert|new incident|new issue|error"
 )
 CLOSED = (
     "resolved|auto-?resolved|recovered|recovery|ok|okay|up|closed|normal|back to normal|cleared|clear|healthy|"

@@ -111,3 +111,51 @@ def test_a_sentence_below_the_title_counts_before_the_colour():
     assert one("", "Opsgenie", **closed) == (CLOSE, "Queue is old", None)
     taken = {"color": "danger", "title": "#77: Queue is old", "text": "Alert acknowledged by Ann"}
     assert read(AlertMessage("Opsgenie", "", [taken])) == []
+
+
+@pytest.mark.parametrize(("emoji", "action"), [(":red_circle:", OPEN), (":large_green_circle:", CLOSE)])
+def test_a_good_emoji_closes_what_a_bad_one_opens(emoji, action):
+    assert one(f"{emoji} *ledger* queue too slow")[0] == action
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":bell: *LedgerLag* on `queue-4` (severity=page)", (OPEN, "LedgerLag", "queue-4")),
+        ("queue-4 is in a state of ALERT", (OPEN, "queue-4", "queue-4")),
+        ("queue-4 is now in a state of OK", (CLOSE, "queue-4", "queue-4")),
+        ("Alert 'Replies too slow' recovered for group 'ledger'", (CLOSE, "Replies too slow", "ledger")),
+        ("Your site *ledger* has gone down. Code 502", (OPEN, "ledger", "ledger")),
+        (":x: *weekly-invoice* has not reported in 3 days", (OPEN, "weekly-invoice", "weekly-invoice")),
+        ("Burn Alert Triggered: *Ledger replies*", (OPEN, "Ledger replies", "Ledger replies")),
+        ("queue-4 / Inodes - OK -> CRITICAL", (OPEN, "queue-4 / Inodes", "queue-4 / Inodes")),
+        ("queue-4 / Inodes - CRITICAL -> OK", (CLOSE, "queue-4 / Inodes", "queue-4 / Inodes")),
+        (
+            "Fired:Sev1 Azure Monitor Alert LedgerLag on queue-4 ( a.b/c ) at 11/21/2025 1:02:03 PM",
+            (OPEN, "LedgerLag", "queue-4"),
+        ),
+        ("Ledger page (ledger.example.org) is DOWN", (OPEN, "Ledger page", "ledger.example.org")),
+        (
+            "Problem started at 09:00\nProblem name: Agent is silent\nHost: queue-4",
+            (OPEN, "Agent is silent", "queue-4"),
+        ),
+        ("[FIRING] LedgerLag\nSource: north/billing/ledger", (OPEN, "LedgerLag", "ledger")),
+        ("[FIRING] Ledger is slow\nDataset: ledger-events", (OPEN, "Ledger is slow", "ledger-events")),
+    ],
+)
+def test_sentences_and_fields_of_many_systems(text, expected):
+    assert one(text) == expected
+
+
+def test_a_policy_names_the_alert_where_the_title_is_only_a_state():
+    fields = [{"title": "Policy", "value": "Ledger memory"}]
+    assert one(color="danger", title="Alert firing", text="Memory of ledger is above 0.8.", fields=fields)[:2] == (
+        OPEN,
+        "Ledger memory",
+    )
+
+
+def test_a_condition_that_the_title_cites_is_the_name():
+    fields = [{"title": "Condition", "value": "Slow replies"}, {"title": "Impacted entities", "value": "ledger"}]
+    title = "Issue CLOSED: ledger query result is > 2.0 on 'Slow replies'"
+    assert one(color="good", title=title, fields=fields) == (CLOSE, "Slow replies", "ledger")
