@@ -236,7 +236,8 @@ def _strip_kind(head: Headline, rest: str) -> bool:
 ARROW = re.compile(r"(?:^|[\s:|(\[–—-])(?P<since>[A-Za-z]{2,12}) -> (?P<to>[A-Za-z]{2,12})[\])]?$")
 # "Rule 'Too slow' recovered for group 'checkout'": a quoted name and a state, with or without a verb.
 CALLED = re.compile(
-    rf"^(?:[A-Za-z]+ ){{0,3}}[\"'“‘](?P<name>[^\"“”]{{2,160}}?)[\"'”’] {VERBS}{ANY_VERB}\b"
+    rf"^(?:(?:the|your|alert|alerting|rule|monitor|check|alarm|watch|"
+    rf"trigger|detector|condition|probe|slo) ){{0,3}}[\"'“‘](?P<name>[^\"“”]{{2,160}}?)[\"'”’] {VERBS}{ANY_VERB}\b"
     r"(?:\s+for (?:group|host|service|monitor|alert) [\"'“]?(?P<place>[\w./:-]{2,80}))?",
     re.IGNORECASE,
 )

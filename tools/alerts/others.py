@@ -92,6 +92,7 @@ SENTENCES = re.compile(
     | \w[ ]changed[ ](?:the[ ])?(?:severity|priority|assignee|owner|title|summary)\b
     | \bnew[ ](?:\w+[ ])?requests?\b(?![ ]?(?:rate|latency|error|timeout))
     | \b(?:down|up|ahead|lost|won)[ ]\d{1,3}-\d{1,3}\b | \bfor[ ]me[ ]too\b
+    | \b(?:ticket|topic|deal|order)[ ]["'“]
     | \b(?:thanks|thank[ ]you|congrat(?:s|ulations)|kudos)\b
     | \bplease[ ](?:review|approve|update|fill|remember|vote|join)\b
     """,

@@ -184,7 +184,8 @@ def _witnessed(doc: Document, reading: Reading) -> bool:
     text = "\n".join(line.plain for line, _ in reading.heads)
     if AMOUNT.search(text):
         return False
-    if any(line.sign or "*" in line.raw or "`" in line.raw for line, _ in reading.heads):
+    sign = "bad" if reading.state == "open" else "good"
+    if any(line.sign == sign or "*" in line.raw or "`" in line.raw for line, _ in reading.heads):
         return True
     return bool(WATCHED.search(text) or SUBJECT.search(text)) or not WITNESSES.isdisjoint(doc.values)
 

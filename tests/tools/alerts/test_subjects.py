@@ -42,6 +42,8 @@ def test_an_address_beside_a_subject_is_no_part_of_it():
         ("scores", "The Lions are down 4-1 :fire:"),
         ("broker", "Gold is down 2.4%"),
         ("headlines", "Github is down"),
+        ("desk", "Ticket 'Printer' resolved"),
+        ("town", "The library is open :white_check_mark:"),
         ("board", "Ann: staging is down for me too"),
         ("desk", "New request\nStatus: Open\nPriority: High\nRequester: Ann"),
         ("shop", "Parcel 77 status: open, priority: high"),
