@@ -247,9 +247,9 @@ class Inbox:
             return []
         jobs = await self._channels(conn, arrived)
         stored = await remember(conn, self._identity, arrived)
-        for message in arrived:
-            if message.key in stored.new:
-                jobs += self._follow(message, stored.new[message.key])
+        # Also for what is known already: whoever reads the past may have come first, and starts nothing.
+        for message, described in {m.key: (m, d) for m, d in zip(arrived, stored.described, strict=True)}.values():
+            jobs += self._follow(message, described)
         jobs += file_jobs(message for message in arrived if message.key in stored.new)
         jobs += await self._parents(conn, arrived)
         return jobs + await accept(conn, self._identity, arrived)

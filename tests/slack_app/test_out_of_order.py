@@ -2,7 +2,9 @@
 
 import pytest
 
+from slack_app.events import parse_message
 from slack_app.inbox import Inbox
+from slack_app.remember import remember
 from storage import reactions
 from tests.slack_app.test_inbox import message
 
@@ -24,8 +26,18 @@ async def test_what_follows_from_a_message_follows_when_its_edit_comes_first(
     preview = changed("down", attachments=[{"text": "preview of a link"}])
     for event in (preview, message(), preview):
         await deliver(event, to=inbox)
-    assert [lock for task, lock, _ in await jobs() if task == "process"] == ["steps:T1:C1:1700000000.000100"]
+    assert {lock for task, lock, _ in await jobs() if task == "process"} == {"steps:T1:C1:1700000000.000100"}
     assert "backfill:C1" in [lock for task, lock, _ in await jobs() if task == "onboard"]
+
+
+async def test_what_follows_from_a_message_follows_when_it_was_read_from_the_past_first(
+    database, identity, enqueue, deliver, jobs
+):
+    event = message()
+    async with database.connection() as conn, conn.transaction():
+        await remember(conn, identity, [parse_message("T1", event, "C1", "channel")])
+    await deliver(event, to=Inbox(database, identity, enqueue, wants_steps=lambda described: True))
+    assert [lock for task, lock, _ in await jobs() if task == "process"] == ["steps:T1:C1:1700000000.000100"]
 
 
 async def test_an_edit_of_a_message_from_before_ratchets_time_starts_no_steps(

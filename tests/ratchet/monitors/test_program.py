@@ -73,7 +73,8 @@ async def test_no_file_of_ours_is_open_in_it_and_signals_are_as_usual(tmp_path):
         written = await run_program(shell("ls /proc/$$/fd; grep SigIgn /proc/$$/status"), b"")
     *numbers, ignored = written.stdout.decode().splitlines()
     assert set(numbers) <= {"0", "1", "2"}, numbers
-    assert int(ignored.split()[1], 16) == 0, ignored
+    of_libc = 0b11 << 31  # signals 32 and 33, which the C library keeps for itself
+    assert int(ignored.split()[1], 16) & ~of_libc == 0, ignored
 
 
 @pytest.mark.parametrize(
