@@ -52,10 +52,11 @@ EMPTY_CONVERSATIONS = """
 delete from conversations c
 where not exists (select 1 from conversation_messages m where m.thread_key = c.thread_key)
   and c.created_at < now() - interval '1 day'"""
-# A step's lease bears the message's timestamp; a step takes minutes at most.
+# A step's lease bears the message's timestamp; a step takes minutes at most. A channel's reports keep theirs.
 IDLE_LEASES = f"""
 delete from thread_leases l
-where case when l.thread_key like 'steps:%'
+where l.thread_key not like 'report:%'
+  and case when l.thread_key like 'steps:%'
            then split_part(l.thread_key, ':', 4)::numeric < extract(epoch from now() - {DEAD})
            else not exists (select 1 from turns t where l.thread_key = {THREAD_KEY}) end"""
 

@@ -29,7 +29,10 @@ async def until_stored(services, words=CANARY, seconds=15):
 
 
 async def ask(world, text, *, thread_ts=None, count=1, user="oncall-a", channel="ops"):
-    """Ask in a channel; the thread's ts and the newest answer."""
+    """Ask in a channel, once all that was said before is stored; the thread's ts and the newest answer."""
+    async with asyncio.timeout(20):
+        while not all(delivery.acked_at for delivery in world.sandbox.slack.ledger.deliveries):
+            await asyncio.sleep(0.02)
     ts = await world.client.say(channel, f"<@{world.sandbox.bot_user_id}> {text}", user=user, thread_ts=thread_ts)
     answers = await world.answers(channel, thread_ts or ts, count=count)
     return thread_ts or ts, answers[-1]
