@@ -32,12 +32,13 @@ async def remember(conn: Connection, identity: Identity, told: Sequence[Incoming
     names = await channels.user_names(conn, identity.team_id, people) if people else {}
     described = [identity.describe(message, names) for message in told]
     new = await messages.insert_new(conn, described)
-    await alerts.insert_all(conn, described)
+    await alerts.insert_all(conn, described, new.keys())
     times = Counter(message.key for message in told)
     for message in described:
         key = (message.channel_id, message.ts)
-        if message.edited_ts and not (key in new and times[key] == 1):
-            await messages.apply_edit(conn, message)
+        if not message.edited_ts or (key in new and times[key] == 1):
+            continue
+        if await messages.apply_edit(conn, message) or key in new:
             await alerts.apply_edit(conn, message, keep=OTHER_READERS)
     if awaited := [ts for (_, ts), has_reactions in new.items() if has_reactions]:
         await reactions.apply_early(conn, identity.team_id, awaited)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,10 +98,16 @@ def _rows(messages: Sequence[NewMessage]) -> list[dict[str, Any]]:
     ]
 
 
-async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> None:
-    """Store what new messages report.
+async def insert_all(conn: Connection, arrived: Sequence[NewMessage], new: Collection[tuple[str, str]]) -> None:
+    """Store what messages report.
 
     A message that comes after its own edit adds only what the edit speaks of too: that it fired before it resolved.
+    Of one that was read before, nothing is stored again, since another reading may have taken the first one's place.
+
+    Args:
+        conn: inside a transaction.
+        arrived: the messages, stored already.
+        new: those that were not before, as (channel, ts).
     """
     rows = _rows(arrived)
     if rows:
@@ -109,12 +115,13 @@ async def insert_all(conn: Connection, arrived: Sequence[NewMessage]) -> None:
             f"""insert into alerts ({COLUMNS})
                 select r.team_id, r.channel_id, r.ts, r.fingerprint, r.action, r.alert, r.service, r.priority,
                        r.duration, r.parser, r.confidence, r.at
-                from json_populate_recordset(null::alerts, %s) r join messages m using (team_id, channel_id, ts)
-                where m.deleted_at is null and (m.edited_ts is null or exists (
-                    select 1 from alerts a where a.team_id = r.team_id and a.channel_id = r.channel_id
-                      and a.ts = r.ts and a.fingerprint = r.fingerprint))
+                from json_populate_recordset(null::alerts, %(rows)s) r join messages m using (team_id, channel_id, ts)
+                where m.deleted_at is null and (r.channel_id || ' ' || r.ts = any(%(new)s)
+                    or m.edited_ts is not null and exists (
+                        select 1 from alerts a where a.team_id = r.team_id and a.channel_id = r.channel_id
+                          and a.ts = r.ts and a.fingerprint = r.fingerprint))
                 on conflict do nothing""",
-            (Json(rows),),
+            {"rows": Json(rows), "new": [f"{channel_id} {ts}" for channel_id, ts in new]},
         )
 
 

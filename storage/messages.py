@@ -126,7 +126,10 @@ HIT = """m.channel_id, c.name as channel_name, c.kind as channel_kind, m.ts, m.t
 FROM = """from messages m join channels c on c.team_id = m.team_id and c.channel_id = m.channel_id
           left join users u on u.team_id = m.team_id and u.user_id = m.user_id"""
 
-EDIT = """
+LOST_LINES = """
+select team_id, channel_id, ts, 'edited' from edited
+where not is_bot and exists (select string_to_table(former, chr(10)) except select string_to_table(text, chr(10)))"""
+EDIT = f"""
 with edited as (
     update messages m
     set text = %(text)s, alert_action = %(alert_action)s, edited_ts = %(edited_ts)s,
@@ -136,11 +139,8 @@ with edited as (
     where m.team_id = %(team_id)s and m.channel_id = %(channel_id)s and m.ts = %(ts)s and m.deleted_at is null
       and coalesce(m.edited_ts, '0')::numeric < coalesce(%(edited_ts)s, '0')::numeric
     returning m.team_id, m.channel_id, m.ts, m.is_bot, m.text, old.text as former
-)""" + purges.ASK.format(
-    rows="""select team_id, channel_id, ts, 'edited' from edited
-            where not is_bot and exists (select string_to_table(former, chr(10))
-                                         except select string_to_table(text, chr(10)))"""
-)
+), asked as ({purges.ASK.format(rows=LOST_LINES)})
+select 1 from edited"""
 
 
 async def insert_new(conn: Connection, arrived: Sequence[NewMessage]) -> dict[tuple[str, str], bool]:
@@ -176,18 +176,15 @@ async def insert(conn: Connection, message: NewMessage) -> bool:
 
 
 async def apply_edit(conn: Connection, message: NewMessage) -> bool:
-    """Store a message's newest text; True when the message itself is new.
+    """Store a message's newest text; False when what is stored is as new already.
 
     Edits may come out of order, or before the message itself. Lines that a person took away are purged from what rests
     on the message; what an integration edits is the state of something.
     """
     if await insert(conn, message):
         return True
-    await conn.execute(
-        EDIT,
-        {**message.row(), "files": Json({key: message.attrs[key] for key in ("files",) if key in message.attrs})},
-    )
-    return False
+    files = {key: message.attrs[key] for key in ("files",) if key in message.attrs}
+    return bool(await db.fetch_value(conn, EDIT, {**message.row(), "files": Json(files)}))
 
 
 async def add_file_text(

@@ -134,8 +134,7 @@ class Memory:
             },
         )
         async with self.database.connection() as conn:
-            await messages.insert(conn, message)
-            await alerts.insert_all(conn, [message])
+            await alerts.insert_all(conn, [message], await messages.insert_new(conn, [message]))
         return ts
 
 

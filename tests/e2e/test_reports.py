@@ -199,8 +199,7 @@ async def test_a_private_channel_gets_its_own_report_and_nobody_else(world):
             alerts=(NewAlert("f", "open_incident", "Canary", None, None, None, "test", 1.0),),
         )  # fmt: skip
         async with services.database.connection() as conn:
-            await messages.insert(conn, said)
-            await alerts.insert_all(conn, [said])
+            await alerts.insert_all(conn, [said], await messages.insert_new(conn, [said]))
         await services.weekly.post(channel_id, datetime.now(UTC))
         [post] = await world.until_posts("secrets")
         assert "`Canary`: once" in text_of(post) and await world.posts("ops") == []

@@ -5,7 +5,8 @@ import pytest
 from slack_app.events import parse_message
 from slack_app.inbox import Inbox
 from slack_app.remember import remember
-from storage import reactions
+from storage import alerts, reactions
+from storage.messages import NewAlert
 from tests.slack_app.test_inbox import message
 
 
@@ -102,3 +103,25 @@ async def test_an_early_reaction_to_a_message_that_was_deleted_is_forgotten(deli
     async with database.connection() as conn:
         await reactions.apply_early(conn, "T1")
     assert await rows("select attrs, (select count(*) from reaction_events) from messages") == [({}, 0)]
+
+
+@pytest.mark.parametrize(
+    "edited", [{}, {"edited": {"user": "B1", "ts": "1700000005.000000"}}], ids=["as posted", "edited"]
+)
+async def test_reading_a_message_again_does_not_undo_its_second_reading(database, identity, rows, edited):
+    event = message("payments-db is DOWN", user=None, bot_id="B1", subtype="bot_message", **edited)
+    said = parse_message("T1", event, "C1", "channel")
+    select = "select alert, parser from alerts"
+
+    async def read():
+        async with database.connection() as conn, conn.transaction():
+            await remember(conn, identity, [said])
+
+    await read()
+    assert await rows(select) == [("payments-db", "generic")]
+    for found in [], [NewAlert("f", "open_incident", "Mine", None, None, None, "program", 1.0)]:
+        async with database.connection() as conn, conn.transaction():
+            unsettled = await alerts.unsettled(conn, "T1", "C1", said.ts)
+            await alerts.settle(conn, "T1", unsettled, "open_incident", found)
+        await read()
+        assert await rows(select) == [(alert.alert, alert.parser) for alert in found]

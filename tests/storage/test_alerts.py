@@ -48,8 +48,7 @@ async def conn(memory):
 @pytest.fixture
 def post(conn):
     async def deliver(*arrived):
-        await messages.insert_all(conn, arrived)
-        await alerts.insert_all(conn, arrived)
+        await alerts.insert_all(conn, arrived, await messages.insert_new(conn, arrived))
 
     return deliver
 

@@ -186,8 +186,7 @@ async def test_a_runbook_goes_with_the_last_alert_of_its_name(database, memory):
     for ts in ("50.000001", "51.000001"):
         async with database.connection() as conn:
             message = NewMessage("T1", "C1", ts, None, None, "B1", "monitor", True, CANARY, alerts=(alert,))
-            await messages.insert(conn, message)
-            await alerts.insert_all(conn, [message])
+            await alerts.insert_all(conn, [message], await messages.insert_new(conn, [message]))
     line = RunbookLine("step", CANARY, None, "C1", "50.000001", "", "", datetime.now(UTC))
     async with database.connection() as conn:
         await runbooks.add_version(conn, "T1", NewRunbook("", CANARY, "", "d", ["C1"], 1, "m", [line]))
