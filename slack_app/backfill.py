@@ -29,6 +29,7 @@ from storage.db import Connection, Database
 
 log = structlog.get_logger()
 PAGE = 200  # what Slack recommends as the most
+STEPS_AT_ONCE = 3  # less than the smallest pool
 FAILURES = 10
 LONGEST_WAIT = 300.0
 BUSY_SECONDS = 2.0
@@ -112,6 +113,8 @@ class Backfill:
         self._enqueue = enqueue
         self._answer_seconds = answer_seconds
         self._closed_until: dict[str, float] = {}
+        # A step holds a connection while it asks Slack, and needs another one for what it learns of people.
+        self._places = asyncio.Semaphore(STEPS_AT_ONCE)
 
     async def begin(self, channel_id: str, *, limit: int, joined_ts: str | None = None) -> None:
         """Have a channel's newest ``limit`` messages read with their threads, unless they were read before.
@@ -141,6 +144,10 @@ class Backfill:
 
     async def step(self, channel_id: str) -> Step:
         """Read one page of the most urgent piece of work that nobody else has."""
+        async with self._places:
+            return await self._step(channel_id)
+
+    async def _step(self, channel_id: str) -> Step:
         team_id = self._identity.team_id
         wait = 0.0
         async with self._database.connection() as conn, conn.transaction():

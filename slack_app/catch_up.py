@@ -19,6 +19,8 @@ from storage.turns import Turn
 log = structlog.get_logger()
 YOUNG_SECONDS = 5.0  # deliveries take far less; what an outage held back is no matter of order
 PATIENCE_SECONDS = 2.0
+# Of a burst, all is stored before the first turn begins: Slack waits for its acks, and it may hold an earlier question.
+QUIET_SECONDS = 0.25
 MOST = 100
 
 
@@ -36,6 +38,7 @@ class CatchUp:
 
     async def before(self, turn: Turn) -> None:
         """Take in what was said in the turn's thread shortly before it. It never fails: it is logged instead."""
+        await self._inbox.quiet(QUIET_SECONDS)
         if turn.message_ts is None or turn.thread_ts in {None, turn.message_ts}:
             return  # a question that begins its thread has none before it
         try:

@@ -7,6 +7,8 @@ transaction: an ack then costs a fraction of one, and a burst does not pile up.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -211,6 +213,11 @@ class Inbox:
             log.warning("payload ignored", error=str(error))
             return
         await self._group.add(Delivery(envelope, body))
+
+    async def quiet(self, seconds: float) -> None:
+        """Return once no delivery is being stored here, or so many seconds later."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._group.idle.wait(), seconds)
 
     async def take_in(self, told: list[IncomingMessage]) -> None:
         """Store messages that Slack named when it was asked, with all that follows from them, as if delivered."""

@@ -31,6 +31,8 @@ class GroupCommit(Generic[Item]):
         self._lanes = lanes
         self._waiting: list[tuple[Item, asyncio.Future[None]]] = []
         self._busy = 0
+        self.idle = asyncio.Event()  # set while nothing is being written
+        self.idle.set()
         self._writers: set[asyncio.Task[None]] = set()  # asyncio itself keeps no strong reference
 
     async def add(self, item: Item) -> None:
@@ -43,6 +45,7 @@ class GroupCommit(Generic[Item]):
         self._waiting.append((item, done))
         if self._busy < self._lanes:
             self._busy += 1
+            self.idle.clear()
             writer = asyncio.create_task(self._drain())
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
@@ -61,6 +64,8 @@ class GroupCommit(Generic[Item]):
         finally:
             # In the same step as the look at an empty list: whoever adds from now on starts a writer.
             self._busy -= 1
+            if not self._busy:
+                self.idle.set()
 
     async def _commit(self, group: list[tuple[Item, asyncio.Future[None]]]) -> None:
         try:

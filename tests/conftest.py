@@ -7,14 +7,18 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports langg
 import asyncio
 import tempfile
 import threading
+import traceback
 import uuid
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -27,6 +31,36 @@ def shared_data():
             pytest.fail(f"no real data at {SHARED_DATA}")
         pytest.skip(f"no real data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_connection_at_a_time():
+    """Whoever holds a connection and asks for another one makes twenty like it wait for each other for ever.
+
+    Backfilling does, and therefore keeps to a few places (slack_app/backfill.py); migrations run alone.
+    """
+    held = ContextVar("held", default=None)
+    original = AsyncConnectionPool.connection
+
+    @asynccontextmanager
+    async def connection(pool, timeout=None):
+        outer, callers = held.get(), traceback.extract_stack()[:-2]  # without this function and contextlib's
+        if outer and outer[0] is pool and outer[1]:
+            places = [frame.name for frame in callers]
+            assert {"_step", "migrate"} & set(places), f"a second connection, inside {places}"
+        mine = [pool, f"{os.sep}tests{os.sep}" not in callers[-1].filename]
+        token = held.set(mine)
+        try:
+            async with original(pool, timeout) as conn:
+                yield conn
+        finally:
+            mine[1] = False
+            with suppress(ValueError):  # closed in another context
+                held.reset(token)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AsyncConnectionPool, "connection", connection)
+        yield
 
 
 @pytest.fixture(scope="session")

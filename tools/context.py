@@ -11,12 +11,12 @@ from uuid import UUID
 from langchain.tools import ToolRuntime
 from langchain_core.tools import ToolException
 
-from storage import channels, vectors
+from storage import channels
 from storage.access import Viewer
 from storage.budgets import Budget
 from storage.channels import Channel
 from storage.db import Database
-from storage.vectors import SpaceVector
+from storage.vectors import Space, SpaceVector
 
 QUERY_CHARS = 2000
 
@@ -146,17 +146,20 @@ async def find_channel(context: ToolContext, name_or_id: str | None) -> Channel 
     return found
 
 
-async def embed_query(context: ToolContext, query: str) -> tuple[SpaceVector | None, str | None]:
-    """A query's vector, or None with a note for the model on why there is none."""
+async def embed_query(
+    embedder: Embedder | None, space: Space | None, query: str
+) -> tuple[SpaceVector | None, str | None]:
+    """A query's vector, or None with a note for the model on why there is none.
+
+    It uses no connection: whoever waits for it may hold one.
+    """
     if not query.strip():
         return None, None
-    if context.embedder is None:
+    if embedder is None:
         return None, "Searched by words only: no embedding model is configured."
-    async with context.database.connection() as conn:
-        space = await vectors.find_space(conn, context.embedder.space)
     if space is None:
         return None, "Searched by words only: no message is embedded yet."
     try:
-        return SpaceVector(space, await context.embedder.embed_query(query[:QUERY_CHARS])), None
+        return SpaceVector(space, await embedder.embed_query(query[:QUERY_CHARS])), None
     except EmbeddingError as error:
         return None, f"Searched by words only: the embedding model failed ({error})."

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TypedDict
 
-from storage import search
+from storage import search, vectors
 from storage.messages import MessageFilter, StoredMessage
 from storage.vectors import SpaceVector
 from tools.context import ToolContext, embed_query
@@ -40,20 +40,22 @@ class Found:
 
 async def find_messages(context: ToolContext, where: MessageFilter, *, limit: int) -> Found:
     """Search by words and by meaning; while the words are searched, the query gets its vector."""
-    embedding = asyncio.create_task(embed_query(context, where.query))
+    embedder = context.embedder
+    async with context.database.connection() as conn:
+        space = await vectors.find_space(conn, embedder.space) if embedder else None
+        embedding = asyncio.create_task(embed_query(embedder, space, where.query))
 
-    async def vector() -> SpaceVector | None:
-        return (await embedding)[0]
+        async def vector() -> SpaceVector | None:
+            return (await embedding)[0]
 
-    made = asyncio.create_task(vector())
-    try:
-        async with context.database.connection() as conn:
+        made = asyncio.create_task(vector())
+        try:
             total, found = await search.search(conn, context.viewer, where, limit=limit, vector=made)
-        await made
-        _, note = await embedding
-    finally:
-        embedding.cancel()
-        made.cancel()
+            await made
+            _, note = await embedding
+        finally:
+            embedding.cancel()
+            made.cancel()
     return Found(total, found, note or (ONLY_NEAR if found and not total else None))
 
 

@@ -1,6 +1,7 @@
 """People and channels are forgotten while Ratchet runs, and what Slack tells afterwards does not bring them back."""
 
 import asyncio
+import time
 
 from ratchet.forget import Target, forget
 from storage import retention
@@ -75,7 +76,8 @@ async def test_a_channel_is_forgotten_until_ratchet_is_invited_again(world):
 async def test_an_expired_message_goes_from_answers_that_are_younger(world):
     await world.client.script([QUOTE])
     async with world.ratchet() as services:
-        await world.client.say("ops", SECRET, user="oncall-b", ts="1700000000.000100")
+        sixty_days_ago = f"{time.time() - 60 * 86400:.6f}"
+        await world.client.say("ops", SECRET, user="oncall-b", ts=sixty_days_ago)
         _, answer = await ask(world, "which code?")
         assert CANARY in answer
         await retention.expire(services.database, Retention(channels={"ops": 30}))

@@ -1,5 +1,6 @@
 """search_messages: finding, filtering, counting alerts, and what it says when its arguments are wrong."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -161,6 +162,15 @@ async def test_without_vectors_words_are_searched_and_the_note_says_so(memory, a
             assert [hit["text"] for hit in found["messages"]] == ["postgres is down"]
             assert found["note"] == f"Searched by words only: {says}."
     assert (await ask(search_messages, embedder=down))["note"] is None
+
+
+async def test_many_searches_at_once_never_wait_for_each_others_connections(memory, ask, concepts):
+    model = concepts()
+    await memory.say("the replica lags")
+    await embed_all(memory.database, model, lambda done, total: None)
+    async with asyncio.timeout(10):  # with two connections for each search, twenty of them would wait for 30 s
+        found = await asyncio.gather(*(ask(search_messages, query="postgres", embedder=model) for _ in range(20)))
+    assert {hit["text"] for one in found for hit in one["messages"]} == {"the replica lags"}
 
 
 async def test_kind_finds_alerts_only_or_leaves_them_out(memory, ask):
