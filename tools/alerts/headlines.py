@@ -63,13 +63,15 @@ class Headline:
 
 THINGS = re.compile(r"\W*(?:up|down|online|offline|unreachable)\W*", re.IGNORECASE)
 BRACKET = re.compile(r"[\[({【]([^\[\](){}【】]{1,80})[\])}】]\s*[:\-–—|•]?\s*")
+# "[Triggered on {host:web-7}]": a state, and of which group of a monitor.
+SCOPED = re.compile(r"\[(?P<state>[A-Za-z][A-Za-z -]{1,30}) (?:on|for) \{(?P<scope>[^{}\[\]]{1,200})\}\]\s*")
 PREFIX_KIND = re.compile(
     r"(?:(?:service|host|metric|monitor|new|an?|the|your|this|prometheus|grafana|uptime|system|security|slo|"
     r"(?:slo |budget )?burn(?: rate)?|budget|splunk|elastic|kibana|graylog|zabbix|datadog|sentry|nagios|icinga|"
     r"azure|aws|cloudwatch|pingdom|"
     r"[a-z]+ monitor)\s+){0,3}(?:alert|alarm|incident|problem|notification|alerts|trigger|monitor|check|"
     r"issue|"
-    r"event)\s*(?:#\s?[\w-]{1,20}|\d{1,12})?\s*(?=[:\-–—|]|(?:is |has |was |now |been |got |status |"
+    r"event)\s*(?:#\s?[\w.-]{1,40}|\d{1,12})?\s*(?=[:\-–—|]|(?:is |has |was |now |been |got |status |"
     r"state )*(?P<next>\w))",
     re.IGNORECASE,
 )
@@ -113,6 +115,14 @@ def read_headline(line: str) -> Headline:
 def _strip_lead(head: Headline) -> None:
     for _ in range(6):
         rest = head.name.lstrip(" :|-–—•·,.>!*")
+        scoped = SCOPED.match(rest)
+        level = read_level(scoped["state"]) if scoped else None
+        if scoped and level and level.state:
+            head.learn(level.state, 0.95)
+            head.learn_severity(level.priority)
+            head.place = head.place or scoped["scope"].split(",")[0].partition(":")[2].strip()
+            head.name = rest[scoped.end() :]
+            continue
         bracket = BRACKET.match(rest)
         if bracket:
             inside = bracket[1].strip()
@@ -236,7 +246,7 @@ def _strip_kind(head: Headline, rest: str) -> bool:
 ARROW = re.compile(r"(?:^|[\s:|(\[–—-])(?P<since>[A-Za-z]{2,12}) -> (?P<to>[A-Za-z]{2,12})[\])]?$")
 # "Rule 'Too slow' recovered for group 'checkout'": a quoted name and a state, with or without a verb.
 CALLED = re.compile(
-    rf"^(?:(?:the|your|alert|alerting|rule|monitor|check|alarm|watch|"
+    rf"^(?:[a-z]+ (?=alert|alarm|monitor|rule))?(?:(?:the|your|alert|alerting|rule|monitor|check|alarm|watch|"
     rf"trigger|detector|condition|probe|slo) ){{0,3}}[\"'“‘](?P<name>[^\"“”]{{2,160}}?)[\"'”’] {VERBS}{ANY_VERB}\b"
     r"(?:\s+for (?:group|host|service|monitor|alert) [\"'“]?(?P<place>[\w./:-]{2,80}))?",
     re.IGNORECASE,
@@ -287,6 +297,8 @@ TELLING = frozenset(
 )
 
 
+# "web-1 recovered: disk_space of / = 60%": what happened to a thing, and then its value.
+TOLD = re.compile(r"^(?P<name>\S{2,80}) (?P<state>recovered|resolved|cleared|triggered|alerting):\s")
 # "web-1 HTTP CRITICAL: connection refused": capitals in the middle, and then what happened.
 SHOUT = re.compile(
     r"^(?P<name>\S.{1,120}?) (?P<state>CRITICAL|WARNING|OK|UNKNOWN|DOWN|UP|FIRING|RESOLVED|RECOVERED|ALARM)"
@@ -312,7 +324,7 @@ def _strip_sentence(head: Headline, name: str) -> bool:
         head.sentence = True
         head.name = name[: match.start()]
         return True
-    shout = None if leading else SHOUT.match(name)
+    shout = None if leading else SHOUT.match(name) or TOLD.match(name)
     if shout:
         head.learn(read_state(shout["state"]), 0.85)
         head.learn_severity(read_priority(shout["state"]))

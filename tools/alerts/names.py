@@ -196,7 +196,7 @@ def value_service(values: str, alert: str) -> str:
     """
     words = [
         word
-        for word in values.split()
+        for word in values.replace(",", " ").split()
         if not SEVERITY.fullmatch(word) and word.lower() not in NOISE and not word.startswith("slack-")
     ]
     words = [word for word in words if not CAMEL.match(word)] or words

@@ -56,7 +56,8 @@ BROKEN = re.compile(
 ERROR = re.compile(r"\b[A-Z]\w+(?:Error|Exception)\b")
 MONITOR = re.compile(
     r"alert|alarm|monitor|watch|uptime|status|pager|prometheus|grafana|incident|probe|health|sentinel|"
-    r"(?<!ship)(?<!shop)ping|check(?!out)|nagios|zabbix|icinga|sensu|metric|observ|telemetry|guard|detector",
+    r"(?<!ship)(?<!shop)ping|check(?!out)|nagios|zabbix|icinga|sensu|metric|observ|telemetry|guard|detector|"
+    r"datadog|new ?relic|netdata|honeycomb|instana|dynatrace|kibana|elastic|splunk|graylog|sentry|opsgenie|cronitor",
     re.IGNORECASE,
 )
 READING = re.compile(
@@ -75,7 +76,7 @@ SEVERITY_LABELS = re.compile(r"critical|warning|page|notify|info|p[1-5]|sev-?[0-
 WATCHED = re.compile(
     r"\b(?:api|services?|servers?|hosts?|sites?|websites?|endpoints?|urls?|sensors?|devices?|checks?|jobs?|clusters?|"
     r"apps?|instances?|interfaces?|gateways?|routers?|switch(?:es)?|links?|vpn|dns|brokers?|workers?|containers?|"
-    r"processes|process|firing|resolved|recovered|triggered|problem|no data|backups?|cron|replication|rule)\b|"
+    r"processes|process|(?i:firing|resolved|recovered|triggered|problem|no data)|backups?|cron|replication|rule)\b|"
     r"(?<![\w.])[A-Za-z]\w*(?:[-_./:@]\w+)+|\b[A-Z][a-z0-9]+[A-Z]\w|\b(?:DOWN|UP|OK|CRITICAL|WARNING|FAILED|ERROR)\b|"
     r"[\[\]]"
 )

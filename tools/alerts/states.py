@@ -19,7 +19,8 @@ OPENED = (
     "regression|"
     "re-?opened|re-?triggered|re-?notify|renotify|unknown|insufficient data|not ok|not responding|unresolved|ongoing|"
     "stopped responding|timed out|not reported|not reporting|not checked in|stopped reporting|exceeded|new|"
-    "new alert|new incident|new issue|error"
+    "new alert|new incident|new issue|error|crash-?loop-?back-?off|image-?pull-?back-?off|oom-?killed|evicted|"
+    "not ?ready"
 )
 CLOSED = (
     "resolved|auto-?resolved|recovered|recovery|ok|okay|up|closed|normal|back to normal|cleared|clear|healthy|"

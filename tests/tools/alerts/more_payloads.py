@@ -71,6 +71,15 @@ MORE_ALERTS = [
     ("hb", "Honeybadger", att(color="#ff0000", title="[shop/production] RuntimeError: no price", text="x"), OPEN, {"RuntimeError: no price"}, None, None),
     ("freshst", "Freshstatus", {"text": "Incident *Resolved*: Payments are delayed"}, CLOSE, {"Payments are delayed"}, None, None),
     ("blocks-rt", "sre-bot", {"text": "", "blocks": [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{"type": "emoji", "name": "rotating_light"}, {"type": "text", "text": " "}, {"type": "text", "text": "FIRING", "style": {"bold": True}}, {"type": "text", "text": " basket queue is growing"}]}]}]}, OPEN, {"basket queue is growing"}, None, None),
+    ("dd", "Datadog", att(color="danger", title="[P1] [Triggered on {host:web-7}] Disk is nearly full", text="x"), OPEN, {"Disk is nearly full"}, {"web-7"}, None),
+    ("dd", "Datadog", att(color="good", title="[P1] [Recovered on {host:web-7}] Disk is nearly full"), CLOSE, {"Disk is nearly full"}, {"web-7"}, None),
+    ("gcp", "Google Cloud", {"text": "Incident #0.nx4k is ongoing", "attachments": [{"color": "danger", "title": "CPU load of worker-1", "text": "CPU load is above the threshold of 0.8"}]}, OPEN, {"CPU load of worker-1"}, None, None),
+    ("elastic", "notify", {"text": 'Kibana alert "CPU is busy" fired for host web-3'}, OPEN, {"CPU is busy"}, {"web-3"}, None),
+    ("hny", "Honeycomb", {"text": "Trigger Resolved: Checkout is slow"}, CLOSE, {"Checkout is slow"}, None, None),
+    ("instana", "Instana", {"text": "Issue opened: Sudden drop of calls on orders"}, OPEN, {"Sudden drop of calls on orders"}, None, None),
+    ("netdata", "Netdata", {"text": "web-1 recovered: disk_space_usage of / = 60%"}, CLOSE, None, {"web-1"}, None),
+    ("k8s", "k8s-watch", {"text": "Pod basket-7d9f in namespace shop is in CrashLoopBackOff (restarts: 14)"}, OPEN, {"Pod basket-7d9f in namespace shop"}, None, None),
+    ("am", "Prometheus", {"text": ":fire: *[FIRING:1]* ManyErrors (basket, critical)"}, OPEN, {"ManyErrors"}, {"basket"}, None),
 ]
 
 MORE_OTHERS = [
