@@ -4,7 +4,7 @@
 FROM python:3.12-slim AS build
 
 # Optional parts of pyproject.toml, with a comma between: --build-arg EXTRAS=charts,sentry
-ARG EXTRAS="charts"
+ARG EXTRAS="charts,mcp"
 ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -11,6 +11,7 @@ from langchain_core.messages import AnyMessage
 
 from agent.records import Records
 from storage.access import Viewer
+from storage.approvals import Approval
 from storage.budgets import Budget
 from storage.db import Connection
 from storage.leases import Lease
@@ -41,6 +42,38 @@ class Members(Protocol):
 
     async def refresh(self, team_id: str, user_id: str) -> None:
         """Make the stored memberships of a user fresh; a failure leaves them to expire."""
+
+
+class Approving(Protocol):
+    """Who may approve what a turn wants to change, and how they are asked. Slack implements it."""
+
+    @property
+    def minutes(self) -> float:
+        """How long a request is open."""
+
+    @property
+    def self_approval(self) -> bool:
+        """Whether an approver may approve what they asked for themselves."""
+
+    async def approvers(self) -> Sequence[str]:
+        """The user ids of the channel's approvers; none where none is configured.
+
+        Raises:
+            ApproversUnknown: they are configured, and could not be found.
+        """
+
+    def permalink(self, channel_id: str, ts: str, thread_ts: str | None) -> str:
+        """The address of a message."""
+
+    async def ask(self, conn: Connection, approval: Approval) -> None:
+        """Inside the transaction that has the turn wait: note what is to be posted. Asking twice asks once."""
+
+    async def tell(self, conn: Connection, approval: Approval) -> None:
+        """Inside a transaction: what stands in Slack of a request is to say how it ended."""
+
+
+class ApproversUnknown(Exception):
+    """The approvers that are configured could not be found; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +110,8 @@ class TurnContext(ToolContext):
         records: model and tool calls that are not committed yet.
         budget: what model calls of this channel may cost.
         deadline: event-loop time (seconds) at which the turn must answer.
+        message_ts: the message of the question.
+        approving: how approvals are asked for; None where there is no way.
     """
 
     requester: Requester
@@ -89,3 +124,5 @@ class TurnContext(ToolContext):
     budget: Budget = field(default=Budget())
     history: tuple[AnyMessage, ...] = field(default=(), repr=False)
     records: Records = field(default_factory=Records, repr=False)
+    message_ts: str | None = None
+    approving: Approving | None = None

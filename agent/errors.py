@@ -33,3 +33,12 @@ class BudgetSpent(ModelError):
 
 class BadAnswer(ModelError):
     """Its answer has not the shape that was asked for."""
+
+
+class Refusal(Exception):
+    """Why a tool call may not run; ``action`` names it in the audit log, ``reason`` is for the model."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(reason)
+        self.action = action
+        self.reason = reason

@@ -1,16 +1,14 @@
 """The gate: what stands between a tool call of the model and its execution.
 
 It wraps the executor itself, so no prompt, history or other middleware can lead around it. In order:
-the turn's limit, a well-formed call to a known tool, the channel's policy, the requester's rights, approval,
-the ledger of effects, fresh memberships, the time limit; and on the way back redaction, the size cap and the
-audit row. Whatever is refused or fails goes back to the model as a result that says why.
+the turn's limit, a well-formed call to a known tool, the channel's policy, the requester's rights, fresh memberships,
+approval (agent/approvals.py), the ledger of effects, the time limit; and on the way back redaction, the size cap and
+the audit row. Whatever is refused or fails goes back to the model as a result that says why.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -25,7 +23,9 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolInvocationError
 from langgraph.types import Command
 
+from agent.approvals import Clearance, Desk, digest
 from agent.context import TurnContext
+from agent.errors import Refusal
 from agent.redaction import Redactor
 from agent.repair import MALFORMED
 from storage import audit, effects
@@ -37,15 +37,6 @@ from tools.hits import shown_messages
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
-
-
-class Refusal(Exception):
-    """Why a call may not run; ``action`` names it in the audit log, ``reason`` is for the model."""
-
-    def __init__(self, action: str, reason: str) -> None:
-        super().__init__(reason)
-        self.action = action
-        self.reason = reason
 
 
 class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
@@ -64,6 +55,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         super().__init__()
         self._catalogue = {entry.name: entry for entry in catalogue}
         self._database = database
+        self._desk = Desk(database, redactor=redactor, seconds=tool_seconds)
         self._redactor = redactor
         self._max_calls = max_calls
         self._tool_seconds = tool_seconds
@@ -116,12 +108,6 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             raise Refusal(
                 "tool_denied", "Not run: guests and people of other workspaces may not use tools in this workspace."
             )
-        if entry.effect == "change":
-            raise Refusal(
-                "tool_denied",
-                f"Not run: {entry.name} changes something and needs a person's approval, and this installation "
-                "has no approvers. Tell the user what you would have done.",
-            )
         return entry
 
     async def _run(
@@ -132,12 +118,16 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         context: TurnContext,
     ) -> tuple[str, bool]:
         call_id = str(request.tool_call["id"])
-        if entry.effect != "read":
-            known = await self._intend(context, call_id, entry.name)
-            if known is not None:
-                return _recall(known)
-        else:
+        if entry.effect != "post":
             await context.members.refresh(context.viewer.team_id, context.viewer.requester_id)
+        clearance: Clearance | None = None
+        if entry.effect == "change":
+            clearance = await self._desk.clear(entry, request, context)
+            request = clearance.request
+        if entry.effect != "read":
+            known = await self._intend(context, call_id, entry.name, clearance)
+            if known is not None and not (known.state == "unknown" and _is_idempotent(entry)):
+                return _recall(known)
         content, ok, happened = await self._execute(entry, request, handler, context)
         if entry.effect != "read":
             async with self._database.connection() as conn:
@@ -177,9 +167,15 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             return f"{entry.name} returned a {type(result).__name__}, which is not allowed.", False, True
         return result.text, result.status != "error", True
 
-    async def _intend(self, context: TurnContext, call_id: str, tool: str) -> Effect | None:
-        async with self._database.connection() as conn:
-            return await effects.intend(conn, context.lease, context.turn_id, call_id, tool)
+    async def _intend(
+        self, context: TurnContext, call_id: str, tool: str, clearance: Clearance | None
+    ) -> Effect | None:
+        """Note that the call is about to run, and in the same transaction that its approval is used."""
+        async with self._database.connection() as conn, conn.transaction():
+            known = await effects.intend(conn, context.lease, context.turn_id, call_id, tool)
+            if clearance is not None:
+                await self._desk.use(conn, clearance, known)
+            return known
 
     def _cap(self, content: str) -> str:
         raw = content.encode("utf-8", "replace")
@@ -205,11 +201,6 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         context.records.entries.append(audit.Entry(context.requester.user_id, action, details))
 
 
-def digest(args: dict[str, Any]) -> str:
-    """SHA-256 of a call's arguments in canonical JSON."""
-    return hashlib.sha256(json.dumps(args, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _position(state: Any, call_id: str) -> int:
     """How many tool calls of this turn stand before this one."""
     ids = [
@@ -219,6 +210,11 @@ def _position(state: Any, call_id: str) -> int:
         for call in message.tool_calls
     ]
     return ids.index(call_id) if call_id in ids else len(ids)
+
+
+def _is_idempotent(entry: CatalogueEntry) -> bool:
+    """Whether running a call again does no more than running it once."""
+    return bool((entry.tool.extras or {}).get("idempotent"))
 
 
 def _recall(known: Effect) -> tuple[str, bool]:

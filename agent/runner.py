@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 import prompts
 from agent.checkpoints import LEASE, RECORDS, FencedSaver
-from agent.context import Members, Reply, Requester, TurnContext
+from agent.context import Approving, Members, Reply, Requester, TurnContext
 from agent.errors import ModelError, ModelUnavailable
 from agent.gate import Gate
 from agent.graph import build_graph
@@ -24,7 +24,7 @@ from agent.redaction import Redactor
 from agent.repair import complete
 from agent.retries import ModelCaller
 from agent.structured import StructuredModel
-from storage import conversations, turns
+from storage import approvals, conversations, turns
 from storage.access import Viewer
 from storage.budgets import Budget
 from storage.db import Database
@@ -32,7 +32,7 @@ from storage.leases import Lease
 from storage.messages import StoredMessage
 from storage.sources import Source
 from storage.turns import Turn
-from tools.context import ChannelRules, Embedder, Monitors, NoRules
+from tools.context import ChannelRules, Documentation, Embedder, Monitors, NoRules
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Question:
     ``alert`` tells of the alert that the thread began with, if it did (agent/alert_threads.py).
     ``thread`` holds the Slack thread's messages before the question, oldest first; those that the
     conversation has not seen yet are put in front of it. ``budget`` is the channel's, ``rules`` what is set for
-    any channel.
+    any channel. ``approving`` asks people where a tool changes something; None: there is no way to ask.
     """
 
     turn: Turn
@@ -73,6 +73,11 @@ class Question:
     budget: Budget = field(default=Budget())
     rules: ChannelRules = field(default=NoRules())
     alert: str = ""
+    approving: Approving | None = None
+
+
+class Waiting(Exception):
+    """A turn stands still until people decide; what they are asked is recorded."""
 
 
 class Runner:
@@ -89,9 +94,13 @@ class Runner:
         redactor: Redactor,
         embedder: Embedder | None = None,
         monitors: Monitors | None = None,
+        tool_notes: Callable[[frozenset[str]], str] | None = None,
+        documentation: Documentation | None = None,
     ) -> None:
         self._database = database
+        self._documentation = documentation
         self._monitors = monitors
+        self._tool_notes = tool_notes
         self._model = model
         self._caller = caller
         self._limits = limits
@@ -126,6 +135,7 @@ class Runner:
         A turn that was begun before resumes at its last checkpoint.
 
         Raises:
+            Waiting: it needs people's approval first; with it the turn is to be answered again.
             LeaseLost: another worker took the thread; nothing was recorded.
             Exception: anything unforeseen; the turn can be tried again.
         """
@@ -138,6 +148,9 @@ class Runner:
         except ModelError as error:
             await self._record(question, reply, [], str(error), history, error=f"{type(error).__name__}: {error}")
             return str(error)
+        if messages is None:
+            await self._wait(question)
+            raise Waiting(f"turn {question.turn.turn_id} waits for approval")
         text = self._redactor.clean(_final_text(messages))
         await self._record(question, reply, messages, text, history)
         return text
@@ -150,7 +163,8 @@ class Runner:
         """Give a turn up and tell the user so."""
         await self._record(question, reply, [], notice, None, error=error)
 
-    async def _run(self, question: Question, context: TurnContext, history: History) -> list[AnyMessage]:
+    async def _run(self, question: Question, context: TurnContext, history: History) -> list[AnyMessage] | None:
+        """The turn's messages, or None where calls wait for approval."""
         turn = question.turn
         config: RunnableConfig = {
             "configurable": {
@@ -178,7 +192,15 @@ class Runner:
                 await self._saver.flush(config["configurable"]["thread_id"])
             finally:
                 await context.records.flush(self._database)
-        return complete(state["messages"])
+        return None if state.get("__interrupt__") else complete(state["messages"])
+
+    async def _wait(self, question: Question) -> None:
+        """Have the turn wait, and what people are asked posted, in one transaction."""
+        async with self._database.connection() as conn, conn.transaction():
+            await turns.wait(conn, question.lease, question.turn.turn_id)
+            for approval in await approvals.list_open(conn, question.turn.turn_id):
+                if question.approving:
+                    await question.approving.ask(conn, approval)
 
     async def _history(self, question: Question, context: TurnContext) -> History:
         async def summarise(summary: str, transcript: str) -> str:
@@ -209,6 +231,7 @@ class Runner:
             requester=requester.name,
             now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
+        notes = self._tool_notes(question.allowed_tools) if self._tool_notes else ""
         spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
         return TurnContext(
             turn_id=turn.turn_id,
@@ -221,12 +244,17 @@ class Runner:
             rules=question.rules,
             budget=question.budget,
             monitors=self._monitors,
+            documentation=self._documentation,
             requester=requester,
             lease=question.lease,
             reply=reply,
             members=members,
             allowed_tools=question.allowed_tools,
-            system_prompt=f"{prompt}\n\n{self._redactor.clean(question.alert)}".strip(),
+            system_prompt="\n\n".join(
+                part for part in (prompt, self._redactor.clean(notes), self._redactor.clean(question.alert)) if part
+            ),
+            message_ts=turn.message_ts,
+            approving=question.approving,
             deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
         )
 

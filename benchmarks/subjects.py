@@ -25,7 +25,7 @@ from agent.redaction import Redactor
 from agent.retries import ModelCaller
 from agent.runner import Limits, Question, Runner
 from benchmarks.model import FakeModel, lookup
-from slack_app import mrkdwn
+from slack_app.parts import split
 from storage import leases, posts, turns
 from storage.db import Connection, Database, open_database
 from tools.registry import CatalogueEntry, build_catalogue, load_catalogue
@@ -93,7 +93,7 @@ class _Reply:
         pass
 
     async def record(self, conn: Connection, text: str) -> None:
-        for number, part in enumerate(mrkdwn.split(text), 1):
+        for number, part in enumerate(split(text), 1):
             await posts.insert(
                 conn,
                 turn_id=self._turn.turn_id,

@@ -10,7 +10,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.alert_threads import describe_alert_thread
 from agent.context import Requester
-from agent.runner import Question, Runner
+from agent.runner import Question, Runner, Waiting
+from ratchet.approving import ApprovalDesk
 from ratchet.policies import Policies
 from ratchet.reports.pictures import Pictures
 from slack_app.backfill import Backfill
@@ -63,6 +64,7 @@ class Answering:
         backfill: Backfill,
         catch_up: CatchUp,
         policies: Policies,
+        approvals: ApprovalDesk,
         enqueue: Enqueue,
         attempts: int,
     ) -> None:
@@ -77,6 +79,7 @@ class Answering:
         self._backfill = backfill
         self._catch_up = catch_up
         self._policies = policies
+        self._approvals = approvals
         self._enqueue = enqueue
         self._attempts = attempts
 
@@ -163,7 +166,12 @@ class Answering:
         if turn is None:
             return None
         gave_up: str | None = None
-        if not turn.is_over:
+        if turn.status == "waiting":
+            async with self._database.connection() as conn, conn.transaction():
+                turn = await turns.resume(conn, lease, turn_id) or turn
+        if turn.status == "waiting":
+            await self._approvals.show_files(turn, lease)
+        if turn.status == "running":
             gave_up = await self._work(turn, lease)
         await self._outbox.deliver(turn.turn_id, lease)
         await self._pictures.follow(turn, lease)
@@ -190,6 +198,9 @@ class Answering:
                 await self._runner.answer(question, reply, self._directory)
         except LeaseLost:
             raise
+        except Waiting:
+            log.info("turn waits for approval", turn_id=str(turn.turn_id))
+            await self._approvals.show_files(turn, lease)
         except Exception as error:
             log.exception("turn failed", turn_id=str(turn.turn_id), attempt=turn.attempts)
             if turn.attempts < self._attempts:
@@ -229,6 +240,7 @@ class Answering:
             alert=await self._alert(turn),
             budget=self._policies.budget(turn.channel_id, name),
             rules=self._policies,
+            approving=self._approvals.of(turn.channel_id, name),
         )
 
     async def _alert(self, turn: Turn) -> str:

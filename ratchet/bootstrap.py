@@ -19,19 +19,27 @@ from agent.models import (
 )
 from agent.runner import Runner
 from ratchet.answering import Answering
+from ratchet.approving import ApprovalDesk
 from ratchet.classifying import SecondReading
+from ratchet.documentation.factory import open_refresher, open_updates
+from ratchet.documentation.refresh import Refresher
 from ratchet.embedders import open_embedder
 from ratchet.factories import (
     TOKENLESS,
     backfill_limit,
+    build_approvals,
     build_backfill,
     build_monitors,
     build_policies,
     build_runner,
     build_second_reading,
     build_steps,
+    build_sweep,
 )
+from ratchet.help_channels import clicks
+from ratchet.help_channels.sweep import Sweep
 from ratchet.jobs.queue import Enqueuer, open_queue
+from ratchet.mcp_servers import open_mcp
 from ratchet.outages import Outages
 from ratchet.policies import Policies
 from ratchet.reports.pictures import Pictures
@@ -39,6 +47,8 @@ from ratchet.reports.weekly import WeeklyReports
 from ratchet.settings import Settings, SettingsError
 from ratchet.steps import Poster, Steps
 from slack_app.app import build_app, build_client, identify
+from slack_app.approvals import Approvals
+from slack_app.approvers import ApproverDirectory
 from slack_app.backfill import Backfill
 from slack_app.catch_up import CatchUp
 from slack_app.directory import Directory
@@ -84,15 +94,20 @@ class Services:
     enqueue: Enqueuer
     slack: SlackServices
     answering: Answering
+    approvals: Approvals
     steps: Steps
     outages: Outages
     weekly: WeeklyReports
     second_reading: SecondReading | None
+    help_channels: Sweep
+    refresher: Refresher | None
 
     def job_context(self) -> dict[str, Any]:
         """What the queue's tasks are given."""
         return {
             "answering": self.answering,
+            "approvals": self.approvals,
+            "outbox": self.slack.outbox,
             "backfill": self.slack.backfill,
             "backfill_limit": backfill_limit(self.settings),
             "database": self.database,
@@ -103,6 +118,8 @@ class Services:
             "files": self.slack.files,
             "weekly": self.weekly,
             "second_reading": self.second_reading,
+            "help_channels": self.help_channels,
+            "refresher": self.refresher,
             "checkpoint_days": self.settings.agent.checkpoint_days,
             "retention": Retention(**self.settings.retention.model_dump()),
         }
@@ -155,7 +172,9 @@ async def open_services(
         client = build_client(token, settings.slack.api_url, session)
         identity = await identify(client)
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
-        runner = build_runner(settings, database, choice, embedder, monitors)
+        mcp = await stack.enter_async_context(open_mcp(settings, database))
+        updates = await stack.enter_async_context(open_updates(settings, database))
+        runner = build_runner(settings, database, choice, embedder, monitors, mcp, updates)
         policies = build_policies(settings, runner)
         enqueue = Enqueuer(queue)
         second = build_second_reading(settings, database, identity, choice, policies)
@@ -165,20 +184,30 @@ async def open_services(
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
         outbox = Outbox(client, database, dev_channel=dev_channel)
         uploads = Uploads(client, database, dev=dev_channel is not None)
+        poster = Poster(database, outbox)
         all_steps = build_steps(
             settings,
             database=database,
             runner=runner,
             policies=policies,
-            poster=Poster(database, outbox),
+            poster=poster,
             monitors=monitors,
             directory=directory,
+            embedder=embedder,
         )
         steps = Steps(database, all_steps)
-        inbox = Inbox(database, identity, enqueue, wants_steps=steps.may_want, again=second.wanted if second else None)
+        approvals = build_approvals(database, enqueue, runner)
+        inbox = Inbox(
+            database,
+            identity,
+            enqueue,
+            wants_steps=steps.may_want,
+            again=second.wanted if second else None,
+            decide=clicks.first(approvals.decide),
+        )
         secret = settings.slack.signing_secret
         hasty = build_client(token, settings.slack.api_url, session, patient=False)
-        app = build_app(client, secret.get_secret_value() if secret else None, inbox)
+        app = build_app(client, secret.get_secret_value() if secret else None, inbox, approvals)
         yield Services(
             settings=settings,
             database=database,
@@ -199,6 +228,8 @@ async def open_services(
                 enqueue=enqueue,
             ),
             second_reading=second,
+            help_channels=build_sweep(settings, database, policies, poster, identity.team_id),
+            refresher=await stack.enter_async_context(open_refresher(settings, database)),
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill, files),
             answering=Answering(
                 database,
@@ -212,8 +243,19 @@ async def open_services(
                 backfill=backfill,
                 catch_up=CatchUp(hasty, inbox),
                 policies=policies,
+                approvals=ApprovalDesk(
+                    database,
+                    policies=policies,
+                    directory=ApproverDirectory(client),
+                    identity=identity,
+                    decisions=approvals,
+                    uploads=uploads,
+                    enqueue=enqueue,
+                    minutes=settings.approvals.minutes,
+                ),
                 enqueue=enqueue,
                 attempts=settings.jobs.attempts,
             ),
+            approvals=approvals,
             outages=Outages(database, identity.team_id, enqueue),
         )

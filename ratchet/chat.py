@@ -16,6 +16,7 @@ from agent.runner import Question, Runner
 from ratchet.bootstrap import open_storage
 from ratchet.embedders import open_embedder
 from ratchet.factories import build_monitors, build_policies, build_runner, choose_model, prepare_model
+from ratchet.mcp_servers import open_mcp
 from ratchet.policies import Policies
 from ratchet.progress import pull_progress
 from ratchet.settings import Settings
@@ -53,8 +54,13 @@ class TerminalReply:
         """Nobody is known here, so nothing private is seen."""
 
 
-async def run_chat(settings: Settings, question: str) -> None:
+async def run_chat(settings: Settings, question: str, *, only: frozenset[str] | None = None) -> None:
     """Answer one question, or talk until an empty line or end of file.
+
+    Args:
+        settings: where everything is.
+        question: asked once; an empty one begins a talk.
+        only: the tools that may be used, of those that the policy allows; default all of them.
 
     Raises:
         SettingsError, StorageError, ModelError: what is wrong, in one line.
@@ -63,22 +69,34 @@ async def run_chat(settings: Settings, question: str) -> None:
     choice = await choose_model(settings)
     with pull_progress() as progress:
         await prepare_model(choice, progress)
-    async with open_storage(settings) as database, open_embedder(settings, database) as embedder:
-        runner = build_runner(settings, database, choice, embedder, build_monitors(settings, database, choice))
+    async with (
+        open_storage(settings) as database,
+        open_embedder(settings, database) as embedder,
+        open_mcp(settings, database) as mcp,
+    ):
+        runner = build_runner(settings, database, choice, embedder, build_monitors(settings, database, choice), mcp)
         policies = build_policies(settings, runner)
         team_id = await _team(database)
         thread_ts = f"{time.time():.6f}"
         if question:
-            await _ask(console, database, runner, policies, team_id, thread_ts, question)
+            await _ask(console, database, runner, policies, team_id, thread_ts, question, only)
             return
         console.print(f"Ratchet with {choice}. An empty line ends.", style="dim", markup=False)
         while line := (await asyncio.to_thread(_read)).strip():
-            await _ask(console, database, runner, policies, team_id, thread_ts, line)
+            await _ask(console, database, runner, policies, team_id, thread_ts, line, only)
 
 
 async def _ask(
-    console: Console, database: Database, runner: Runner, policies: Policies, team_id: str, thread_ts: str, text: str
+    console: Console,
+    database: Database,
+    runner: Runner,
+    policies: Policies,
+    team_id: str,
+    thread_ts: str,
+    text: str,
+    only: frozenset[str] | None,
 ) -> None:
+    allowed = policies.allowed_tools(LOCAL_CHANNEL, LOCAL_CHANNEL)
     turn_id = uuid4()
     async with database.connection() as conn:
         asked_at = f"{time.time():.6f}"
@@ -95,7 +113,7 @@ async def _ask(
         requester=Requester(LOCAL_USER, "an operator at a terminal"),
         channel_label="a terminal",
         workspace_url="",
-        allowed_tools=policies.allowed_tools(LOCAL_CHANNEL, LOCAL_CHANNEL),
+        allowed_tools=allowed if only is None else allowed & only,
         budget=policies.budget(LOCAL_CHANNEL, LOCAL_CHANNEL),
         rules=policies,
     )

@@ -81,9 +81,6 @@ def serve(
     from ratchet.serve import serve as run_server
 
     settings = _settings()
-    for name in _unused(settings):
-        typer.echo(f"note: {name} is set, but this version does not use it yet", err=True)
-
     parts = frozenset(part.value for part in only) if only else PARTS
 
     async def run() -> None:
@@ -139,6 +136,29 @@ def onboard(
 
 
 @app.command()
+def refresh_docs(
+    source: Annotated[list[str] | None, typer.Argument(help="Names of sources; default all.")] = None,
+) -> None:
+    """Read the documentation's sources now, whether `ratchet serve` runs or not."""
+    from ratchet.documentation.commands import run_refresh
+
+    code = _run(run_refresh(_settings(quiet=True), source or []))
+    raise typer.Exit(130 if code is None else code)
+
+
+@app.command()
+def ask_docs(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    search_only: Annotated[bool, typer.Option("--search-only", help="Show what is found, without an answer.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=20, help="How many places to show.")] = 5,
+) -> None:
+    """Ask the documentation in this terminal; the sources are named with their lines."""
+    from ratchet.documentation.commands import run_ask
+
+    raise typer.Exit(_run(run_ask(_settings(quiet=True), question, search_only=search_only, limit=limit)))
+
+
+@app.command()
 def report(
     channel: Annotated[str, typer.Argument(help="The channel, such as #ops-alerts (quote it).")],
     days: Annotated[int, typer.Option(min=1, max=90, help="Length of the window that ends now.")] = 7,
@@ -161,6 +181,14 @@ def usage(
     from ratchet.reports.commands import run_usage
 
     _run(run_usage(_settings(quiet=True), days=days, as_json=as_json))
+
+
+@app.command()
+def approvals(as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False) -> None:
+    """List the changes that wait for a person's approval."""
+    from ratchet.approvals import run_approvals
+
+    _run(run_approvals(_settings(quiet=True), as_json=as_json))
 
 
 @app.command()
@@ -240,26 +268,40 @@ def doctor() -> None:
 
 
 @app.command()
-def tools() -> None:
-    """List every tool with its source, effect, arguments and whether the default policy allows it."""
-    from ratchet.policies import policies_of
-    from tools.registry import load_catalogue
+def tools(
+    accept: Annotated[
+        str, typer.Option(metavar="NAME", help="Pin an MCP server (or one tool, server__tool) anew, as it is now.")
+    ] = "",
+) -> None:
+    """List every tool with its source, effect, arguments, pin and whether the default policy allows it."""
+    from ratchet.tool_list import run_tools
 
-    settings = _settings()
+    _run(run_tools(_settings(quiet=True), typer.echo, accept=accept))
 
-    async def run() -> None:
-        catalogue = load_catalogue()
-        allowed = policies_of(settings.policies, catalogue).allowed_tools("", "")
-        for entry in catalogue:
-            schema: Any = entry.tool.tool_call_schema
-            properties = schema.model_json_schema().get("properties", {})
-            typer.echo(f"{entry.name}({', '.join(properties)})")
-            approval = "needs approval" if entry.effect == "change" else "no approval"
-            policy = "allowed" if entry.name in allowed else "not allowed by the default policy"
-            typer.echo(f"    {entry.source}, {entry.effect}, {approval}, {policy}")
-            typer.echo(f"    {entry.tool.description.partition('. ')[0].rstrip('.')}")
 
-    _run(run())
+@app.command("new-tool")
+def new_tool(
+    name: Annotated[str, typer.Argument(help="The tool's name, verb_noun, such as find_owner.")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write a small package with a tool of your own and its test, ready to be installed."""
+    from ratchet.new_tool import write_package
+
+    folder = write_package(name, directory)
+    typer.echo((folder / "README.md").read_text("utf-8"))
+    typer.echo(f"written to {folder}")
+
+
+@app.command()
+def manifest(
+    http: Annotated[
+        str | None, typer.Option(metavar="URL", help="For HTTP at this https address instead of Socket Mode.")
+    ] = None,
+) -> None:
+    """Print the manifest from which the Slack app is created."""
+    from ratchet.manifest import show_manifest
+
+    typer.echo(show_manifest(http), nl=False)
 
 
 @app.command()
@@ -305,17 +347,11 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return None
 
 
-def _unused(settings: Any) -> list[str]:
-    """Settings that are accepted for what is to come, and set."""
-    given = {
-        "RATCHET_DOCUMENTATION": settings.documentation,
-    }
-    return [name for name, value in given.items() if value]
-
-
 def _explain(error: BaseException) -> str | None:
     """The one line for an error that an operator can mend, or None."""
     from agent.errors import AgentError
+    from ratchet.manifest import ManifestError
+    from ratchet.new_tool import NewToolError
     from ratchet.policies import PolicyError
     from ratchet.settings import SettingsError
     from slack_app.app import SlackError
@@ -325,7 +361,17 @@ def _explain(error: BaseException) -> str | None:
 
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    known = SettingsError | StorageError | SlackError | AgentError | CatalogueError | PolicyError | EmbeddingError
+    known = (
+        SettingsError
+        | StorageError
+        | SlackError
+        | AgentError
+        | CatalogueError
+        | PolicyError
+        | EmbeddingError
+        | NewToolError
+        | ManifestError
+    )
     if isinstance(error, known):
         return " ".join(str(error).split())
     return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
@@ -23,7 +25,7 @@ from ratchet.sections import DatabaseSettings
 from ratchet.serve import running
 from ratchet.settings import Settings, SettingsError
 from sandbox.client import SandboxClient
-from sandbox.demo_data import load_demo
+from sandbox.demo_data import DOCS, load_demo
 from sandbox.importer import load_folder
 from sandbox.server import Sandbox, SandboxConfig, open_sandbox
 from sandbox.workspace import Workspace
@@ -49,7 +51,7 @@ async def run_demo(settings: Settings, *, ask: str, data: Path | None) -> int:
         sandbox = await stack.enter_async_context(
             open_sandbox(SandboxConfig(rate_limits=False, brain="planner"), workspace)
         )
-        services = await stack.enter_async_context(_connected(settings, sandbox, console))
+        services = await stack.enter_async_context(_connected(settings, sandbox, console, own=data is None))
         count = await _wait_until_read(services)
         client = await stack.enter_async_context(SandboxClient(sandbox.url))
         console.print(
@@ -91,15 +93,15 @@ async def open_demo(settings: Settings, console: Console) -> AsyncIterator[Servi
     _fill(workspace, None)
     async with (
         open_sandbox(SandboxConfig(rate_limits=False, brain="planner"), workspace) as sandbox,
-        _connected(settings, sandbox, console) as services,
+        _connected(settings, sandbox, console, own=True) as services,
     ):
         await _wait_until_read(services)
         yield services
 
 
 @asynccontextmanager
-async def _connected(settings: Settings, sandbox: Sandbox, console: Console) -> AsyncIterator[Services]:
-    """Ratchet on a fresh database, connected to the sandbox."""
+async def _connected(settings: Settings, sandbox: Sandbox, console: Console, *, own: bool) -> AsyncIterator[Services]:
+    """Ratchet on a fresh database, connected to the sandbox; with its handbook where the messages are our own."""
     name = f"demo_{os.getpid()}"
     async with open_embedded(settings.data_dir / "demo", name=name, fresh=True) as url:
         choice = await _model(settings, sandbox, console)
@@ -114,11 +116,22 @@ async def _connected(settings: Settings, sandbox: Sandbox, console: Console) -> 
         )
         database = DatabaseSettings(url=SecretStr(url), pool_size=settings.database.pool_size)
         local = settings.model_copy(update={"slack": slack, "database": database, "dev_mode": False})
-        async with (
-            open_services(local, choice, prepare=True) as services,
-            running(services, frozenset({"slack", "worker"})),
-        ):
-            yield services
+        with tempfile.TemporaryDirectory(prefix="ratchet-demo-") as folder:
+            if own and settings.documentation is None:
+                local = local.model_copy(update={"documentation": _handbook(Path(folder), sandbox)})
+            async with (
+                open_services(local, choice, prepare=True) as services,
+                running(services, frozenset({"slack", "worker"})),
+            ):
+                yield services
+
+
+def _handbook(folder: Path, sandbox: Sandbox) -> Path:
+    """A file of sources with the workspace's handbook, whose lines the sandbox shows."""
+    path = folder / "docs.yaml"
+    source = {"name": "handbook", "type": "local", "path": str(DOCS), "web_url": f"{sandbox.url}/docs"}
+    path.write_text(yaml.safe_dump({"sources": [source]}), encoding="utf-8")
+    return path
 
 
 async def _model(settings: Settings, sandbox: Sandbox, console: Console) -> ModelChoice:
@@ -140,10 +153,11 @@ async def _model(settings: Settings, sandbox: Sandbox, console: Console) -> Mode
 
 
 async def _wait_until_read(services: Services) -> int:
-    """Wait until every channel's past is in memory; returns how many messages that are."""
+    """Wait until every channel's past and the documentation is in memory; returns how many messages that are."""
     async with asyncio.timeout(ONBOARDING_SECONDS):
         while True:
+            refreshed = await services.refresher.is_idle() if services.refresher else True
             async with services.database.connection() as conn:
-                if await onboarding.is_idle(conn):
+                if refreshed and await onboarding.is_idle(conn):
                     return await messages.count(conn, services.slack.identity.team_id)
             await asyncio.sleep(0.05)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from agent.approvals import describe_problem
 from agent.classifier import ModelClassifier
 from agent.json_answers import JSONModel
 from agent.models import (
@@ -20,6 +22,9 @@ from agent.retries import ModelCaller, Price
 from agent.runbooks import Distiller
 from agent.runner import Limits, Runner
 from ratchet.classifying import SecondReading
+from ratchet.help_channels.answering import DocsAnswerStep
+from ratchet.help_channels.documents import StoredDocuments
+from ratchet.help_channels.sweep import Sweep
 from ratchet.jobs.queue import Enqueuer
 from ratchet.monitors.asking import ChannelMonitors
 from ratchet.monitors.config import load_monitors
@@ -31,12 +36,16 @@ from ratchet.runbooks import RunbookStep
 from ratchet.settings import Settings, SettingsError
 from ratchet.steps import Poster, Step
 from slack_app.app import build_client
+from slack_app.approvals import Approvals
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
 from slack_app.identity import Identity
 from storage.db import Database
-from tools.context import Embedder
+from tools.context import Documentation, Embedder
 from tools.registry import load_catalogue
+
+if TYPE_CHECKING:
+    from tools.mcp.servers import McpServers
 
 TOKENLESS = "no Slack bot token: set RATCHET_SLACK_BOT_TOKEN (xoxb-…)"
 BACKFILL_MESSAGES = 1000
@@ -127,8 +136,10 @@ def build_runner(
     choice: ModelChoice,
     embedder: Embedder | None = None,
     monitors: ChannelMonitors | None = None,
+    mcp: McpServers | None = None,
+    documentation: Documentation | None = None,
 ) -> Runner:
-    """The agent on a database, a model and, to search by meaning, an embedding model.
+    """The agent on a database, a model and, where there are any, an embedding model, monitors and MCP servers.
 
     Raises:
         CatalogueError: a tool does not fit.
@@ -138,7 +149,7 @@ def build_runner(
     return Runner(
         database,
         build_chat_model(choice),
-        load_catalogue(),
+        load_catalogue(mcp.tools() if mcp else ()),
         caller=build_caller(settings, database, choice),
         limits=Limits(
             model_calls=limits.model_calls,
@@ -152,6 +163,8 @@ def build_runner(
         redactor=redactor,
         embedder=embedder,
         monitors=monitors,
+        tool_notes=mcp.instructions if mcp else None,
+        documentation=documentation,
     )
 
 
@@ -161,9 +174,19 @@ def build_policies(settings: Settings, runner: Runner) -> Policies:
     Raises:
         PolicyError: one names a tool that does not exist, or limits what a model without a price may cost.
     """
-    policies = policies_of(settings.policies, runner.catalogue)
+    policies = policies_of(settings.policies, runner.catalogue, mcp_servers=settings.mcp.names)
     policies.check_prices(runner.model_name, settings.model.prices)
     return policies
+
+
+def build_approvals(database: Database, enqueue: Enqueuer, runner: Runner) -> Approvals:
+    """What takes people's decisions in."""
+    tools = {entry.name: entry.tool for entry in runner.catalogue}
+
+    def check(name: str, arguments: Mapping[str, Any]) -> str | None:
+        return describe_problem(tools[name], arguments) if name in tools else f"There is no tool {name} any more."
+
+    return Approvals(database, enqueue, check)
 
 
 def build_steps(
@@ -175,6 +198,7 @@ def build_steps(
     poster: Poster,
     monitors: ChannelMonitors,
     directory: Directory,
+    embedder: Embedder | None,
 ) -> list[Step]:
     """What Ratchet does by itself with new messages, in this order (behaviour A8)."""
     redactor = Redactor(settings.secrets())
@@ -189,7 +213,29 @@ def build_steps(
         *judges,
         RunbookStep(database, distiller, policies, poster),
         RecentActivityStep(database, policies, poster),
+        DocsAnswerStep(
+            database,
+            StoredDocuments(database, embedder),
+            runner.structured,
+            redactor,
+            policies,
+            poster,
+            directory,
+            confidence=settings.docs_answer.confidence,
+        ),
     ]
+
+
+def build_sweep(settings: Settings, database: Database, policies: Policies, poster: Poster, team_id: str) -> Sweep:
+    """Who follows up the questions of help channels."""
+    return Sweep(
+        database,
+        team_id=team_id,
+        policies=policies,
+        poster=poster,
+        hours=settings.unanswered.hours,
+        confidence=settings.docs_answer.confidence,
+    )
 
 
 def backfill_limit(settings: Settings) -> int:

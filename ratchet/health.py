@@ -41,8 +41,12 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         ("embeddings", check_embedder),
         ("tools", _tools),
         *([("channel monitors", _monitors)] if settings.channel_monitor_config_file else []),
+        *([("documentation", _documentation)] if settings.documentation else []),
     ):
         yield await _run(name, lambda probe=probe: probe(settings))  # type: ignore[misc]
+    if settings.mcp.servers:
+        async for check in _mcp(settings):
+            yield check
 
 
 async def check_services(services: Services, sockets: Sockets | None) -> list[Check]:
@@ -136,12 +140,33 @@ async def _monitors(settings: Settings) -> str:
     return ", ".join(monitor.slug for monitor in load_monitors(path)) if path else ""
 
 
+async def _documentation(settings: Settings) -> str:
+    from ratchet.documentation.factory import check_sources
+
+    return await check_sources(settings)
+
+
 async def _tools(settings: Settings) -> str:
-    from ratchet.policies import Policies, Rule
+    from ratchet.policies import policies_of
     from tools.registry import load_catalogue
 
     catalogue = load_catalogue()
-    policies = settings.policies
-    rules = {name: Rule(tuple(policy.tools)) for name, policy in policies.channels.items()}
-    Policies(Rule(tuple(policies.default.tools)), rules, catalogue)
+    policies_of(settings.policies, catalogue, mcp_servers=settings.mcp.names)
     return ", ".join(entry.name for entry in catalogue)
+
+
+async def _mcp(settings: Settings) -> AsyncIterator[Check]:
+    """A line for each MCP server: the tools that it offers, or what is wrong with it."""
+    from ratchet.bootstrap import open_storage
+    from ratchet.mcp_servers import open_mcp
+
+    try:
+        async with open_storage(settings) as database, open_mcp(settings, database) as servers:
+            for server in servers.servers if servers else ():
+                wrong = [f"{name}: {why}" for name, why in server.refused.items()]
+                if server.problem:
+                    wrong.insert(0, server.problem)
+                offered = ", ".join(tool.name for tool in server.tools()) or "no tools"
+                yield Check(f"MCP server {server.spec.name}", ok=not wrong, detail="; ".join(wrong) or offered)
+    except Exception as error:
+        yield Check("MCP servers", ok=False, detail=" ".join(str(error).split()) or type(error).__name__)

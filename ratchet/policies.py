@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from ratchet.sections import Policy, PolicySettings
 from storage.budgets import Budget
+from tools.mcp.spec import SEPARATOR
 from tools.registry import BUILT_IN, CatalogueEntry
+
+log = structlog.get_logger()
 
 
 class PolicyError(Exception):
@@ -24,16 +29,26 @@ class Rule:
     allow_guests: bool = False
     auto: Sequence[str] = ()
     budget: Budget = field(default=Budget())
+    owner: str = ""
+    approvers: Sequence[str] = ()
+    self_approval: bool = False
 
 
 class Policies:
     """Answers what a channel's policy allows. What no policy lists is denied."""
 
-    def __init__(self, default: Rule, channels: Mapping[str, Rule], catalogue: Sequence[CatalogueEntry]) -> None:
+    def __init__(
+        self,
+        default: Rule,
+        channels: Mapping[str, Rule],
+        catalogue: Sequence[CatalogueEntry],
+        *,
+        mcp_servers: Sequence[str] = (),
+    ) -> None:
         self._rules = {name.lstrip("#"): rule for name, rule in channels.items()}
         self._default = default
         self._allowed = {
-            id(rule): frozenset(_resolve(name, rule, catalogue))
+            id(rule): frozenset(_resolve(name, rule, catalogue, mcp_servers))
             for name, rule in [("default", default), *self._rules.items()]
         }
 
@@ -53,9 +68,18 @@ class Policies:
         """Whether there is any channel where Ratchet does this by itself."""
         return any(feature in rule.auto for rule in (self._default, *self._rules.values()))
 
+    def approvers(self, channel_id: str, channel_name: str) -> tuple[Sequence[str], bool]:
+        """Who approves changes there, as configured, and whether they may approve what they asked for themselves."""
+        rule = self._rule(channel_id, channel_name)
+        return rule.approvers, rule.self_approval
+
     def budget(self, channel_id: str, channel_name: str) -> Budget:
         """What model calls of a channel may cost, and its clock. Each channel has its own."""
         return self._rule(channel_id, channel_name).budget
+
+    def owner(self, channel_id: str, channel_name: str) -> str:
+        """Who is nudged about a channel's unanswered questions; empty where nobody is."""
+        return self._rule(channel_id, channel_name).owner
 
     def check_prices(self, model: str, priced: Container[str]) -> None:
         """Insist that budgets in US dollars can be kept.
@@ -76,7 +100,9 @@ class Policies:
         return self._rules.get(channel_id) or self._rules.get(channel_name) or self._default
 
 
-def _resolve(policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry]) -> list[str]:
+def _resolve(
+    policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry], mcp_servers: Sequence[str] = ()
+) -> list[str]:
     names: list[str] = []
     known = {entry.name for entry in catalogue}
     for selector in rule.tools:
@@ -84,6 +110,8 @@ def _resolve(policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry]) -> li
             names.extend(e.name for e in catalogue if e.source == BUILT_IN and e.effect == selector[1:])
         elif selector in known:
             names.append(selector)
+        elif selector.partition(SEPARATOR)[0] in mcp_servers:  # away, or disabled: no reason not to start
+            log.warning("a policy allows a tool that is not there now", policy=policy, tool=selector)
         else:
             raise PolicyError(
                 f"the policy {policy!r} allows a tool {selector!r} that does not exist; "
@@ -92,14 +120,16 @@ def _resolve(policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry]) -> li
     return names
 
 
-def policies_of(settings: PolicySettings, catalogue: Sequence[CatalogueEntry]) -> Policies:
-    """The configured policies over a catalogue.
+def policies_of(
+    settings: PolicySettings, catalogue: Sequence[CatalogueEntry], *, mcp_servers: Sequence[str] = ()
+) -> Policies:
+    """The configured policies over a catalogue. Tools of these MCP servers need not be there.
 
     Raises:
         PolicyError: one names a tool that does not exist.
     """
     channels = {name: _rule_of(policy) for name, policy in settings.channels.items()}
-    return Policies(_rule_of(settings.default), channels, catalogue)
+    return Policies(_rule_of(settings.default), channels, catalogue, mcp_servers=mcp_servers)
 
 
 def _rule_of(policy: Policy) -> Rule:
@@ -110,4 +140,12 @@ def _rule_of(policy: Policy) -> Rule:
         zone=ZoneInfo(policy.timezone),
         contact=policy.budget.contact,
     )
-    return Rule(tuple(policy.tools), policy.allow_guests, tuple(policy.auto), budget)
+    return Rule(
+        tuple(policy.tools),
+        policy.allow_guests,
+        tuple(policy.auto),
+        budget,
+        owner=policy.owner,
+        approvers=tuple(policy.approvers),
+        self_approval=policy.self_approval,
+    )

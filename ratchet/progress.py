@@ -46,6 +46,31 @@ def count_progress(description: str, console: Console) -> Iterator[Callable[[int
         yield show
 
 
+@contextmanager
+def source_progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that shows (source, documents done, documents in all): bars, or lines where no terminal is."""
+    if not console.is_terminal:
+        last: dict[str, tuple[int, int]] = {}
+
+        def say(name: str, done: int, total: int) -> None:
+            if last.get(name) != (done, total):
+                last[name] = (done, total)
+                console.print(f"{name}: {done:,} of {total:,} documents", markup=False)
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=None)
+            progress.update(bars[name], completed=done, total=total or None)
+
+        yield show
+
+
 class ReadingBar:
     """Shows how far the reading of channels is, one line each."""
 

@@ -1,4 +1,4 @@
-"""``ratchet reindex``: every message gets its vector from the configured model, and those of other models go."""
+"""``ratchet reindex``: messages and documents get vectors from the configured model, and those of other models go."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ async def reindex(database: Database, embedder: Embedder, console: Console) -> N
         dropped = await vectors.drop_other_spaces(conn, space)
         await search.refresh_counts(conn)
     went = f"; vectors of {dropped} other models are gone" if dropped else ""
-    console.print(f"every message has its vector in {space.name}{went}", highlight=False)
+    console.print(f"everything is embedded in {space.name}{went}", highlight=False)

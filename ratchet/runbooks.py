@@ -11,7 +11,8 @@ from agent.errors import ModelError
 from agent.runbooks import MODULE, Distiller
 from ratchet.policies import Policies
 from ratchet.steps import Poster, turn_of
-from slack_app.mrkdwn import LONGEST_PART, unmention
+from slack_app.mrkdwn import unmention
+from slack_app.parts import LONGEST_PART
 from storage.access import Viewer
 from storage.db import Database
 from storage.leases import Lease

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 def env(*names: str) -> dict[str, Any]:
@@ -104,6 +104,22 @@ class OllamaSettings(Section):
         return value if "://" in value else f"http://{value}"
 
 
+class GitHubSettings(Section):
+    """GitHub, for documentation sources that name nothing else."""
+
+    token: SecretStr | None = Field(
+        None, description="access token (Contents: read; for updates: write, and Pull requests: write)"
+    )
+    api_url: str = Field("https://api.github.com", description="API to talk to; Enterprise: https://HOST/api/v3")
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+
 class ModelPrice(Section):
     """US dollars for a million tokens."""
 
@@ -175,7 +191,13 @@ class BudgetSettings(Section):
     contact: str = Field("", description="whom to ask for more, such as #platform; told when it is spent")
 
 
-Auto = Literal["runbook", "recent_activity", "report"]
+Auto = Literal["runbook", "recent_activity", "report", "docs", "unanswered"]
+
+
+class ApprovalSettings(Section):
+    """Requests for approval."""
+
+    minutes: float = Field(15.0, gt=0, le=720, description="how long a request is open; then it counts as no")
 
 
 class RetentionSettings(Section):
@@ -195,9 +217,21 @@ class Policy(Section):
 
     tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
     auto: list[Auto] = Field(default_factory=list, description="what Ratchet does there unasked")
+    approvers: list[str] = Field(
+        default_factory=list,
+        description="who approves changes: user ids, @handles, e-mail addresses, user groups (S… or @handle)",
+    )
+    self_approval: bool = Field(False, description="an approver may approve what they asked for themselves")
     allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
     timezone: str = Field("UTC", description="clock of its reports, nights and budgets, such as Europe/Berlin")
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    owner: str = Field("", description="whom to nudge about unanswered questions: id of a user or user group, or @name")
+
+    @model_validator(mode="after")
+    def _owned(self) -> Self:
+        if "unanswered" in self.auto and not self.owner.strip("@ "):
+            raise ValueError("auto: unanswered needs an owner: whom to nudge, such as U012AB3CD, S0614TZR7 or @name")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -207,6 +241,20 @@ class Policy(Section):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"{value!r} is no time zone, such as Europe/Berlin or America/New_York") from None
         return value
+
+
+class DocsAnswerSettings(Section):
+    """Answers that Ratchet gives unasked where a policy says ``auto: [docs]``."""
+
+    confidence: float = Field(
+        0.7, ge=0, le=1, description="how sure it must be that the documentation answers a question"
+    )
+
+
+class UnansweredSettings(Section):
+    """Questions that nobody answers where a policy says ``auto: [unanswered]``."""
+
+    hours: float = Field(4.0, gt=0, lt=48, description="after which the channel's owner is nudged, once")
 
 
 class PolicySettings(Section):

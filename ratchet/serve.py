@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ratchet.bootstrap import Services
-from ratchet.jobs import onboarding
+from ratchet.jobs import documentation, onboarding
 from ratchet.jobs.queue import run_workers
 from ratchet.settings import SettingsError
 from ratchet.web.app import create_app
@@ -58,6 +58,8 @@ async def running(services: Services, parts: frozenset[str] = PARTS) -> AsyncIte
                 )
             )
             stack.push_async_callback(_finish, workers, stop, seconds=settings.jobs.drain_seconds)
+            if services.refresher:
+                await documentation.enqueue_refresh(services.queue)
         sockets: Sockets | None = None
         if "slack" in parts:
             # Before the first event is recorded: what is stored until now was seen, what comes after it was missed.

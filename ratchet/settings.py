@@ -19,11 +19,15 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from ratchet.mcp_settings import McpSettings
 from ratchet.sections import (
     AgentSettings,
+    ApprovalSettings,
     ClassifierSettings,
     DatabaseSettings,
+    DocsAnswerSettings,
     EmbeddingSettings,
+    GitHubSettings,
     JobSettings,
     ModelSettings,
     OllamaSettings,
@@ -32,6 +36,7 @@ from ratchet.sections import (
     RetentionSettings,
     Section,
     SlackSettings,
+    UnansweredSettings,
 )
 
 PREFIX = "RATCHET_"
@@ -50,19 +55,24 @@ class Settings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
     http_addr: str = Field("127.0.0.1:5001", description="address of the web server")
     data_dir: Path = Field(Path(".ratchet"), description="folder of the embedded database")
-    documentation: Path | None = Field(None, description="documentation sources (YAML); not used by this version yet")
+    documentation: Path | None = Field(None, description="sources of documentation (YAML)")
     channel_monitor_config_file: Path | None = Field(None, description="channel monitors (YAML)")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     slack: SlackSettings = Field(default_factory=SlackSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    github: GitHubSettings = Field(default_factory=GitHubSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     agent: AgentSettings = Field(default_factory=AgentSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings)
     policies: PolicySettings = Field(default_factory=PolicySettings)
+    docs_answer: DocsAnswerSettings = Field(default_factory=DocsAnswerSettings)
+    unanswered: UnansweredSettings = Field(default_factory=UnansweredSettings)
     classifier: ClassifierSettings = Field(default_factory=ClassifierSettings)
+    mcp: McpSettings = Field(default_factory=McpSettings)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -103,11 +113,12 @@ class Settings(Section):
 
     def secrets(self) -> list[str]:
         """Every configured secret, so that logs and answers can be cleaned of them."""
-        return [
-            value.get_secret_value()
-            for _, _, value in walk(self)
-            if isinstance(value, SecretStr) and len(value.get_secret_value()) >= 8
-        ]
+        from ratchet.documentation.config import source_tokens
+
+        single = [value.get_secret_value() for _, _, value in walk(self) if isinstance(value, SecretStr)]
+        handed = [secret.get_secret_value() for server in self.mcp.servers for secret in server.secrets()]
+        tokens = source_tokens(self.documentation) if self.documentation else []
+        return [secret for secret in (*single, *handed, *tokens) if len(secret) >= 8]
 
 
 Leaf = tuple[tuple[str, ...], FieldInfo, Any]
@@ -157,19 +168,32 @@ def load_settings(
         SettingsError: an unknown key, a value of the wrong kind, an unreadable file.
     """
     environ = os.environ if environ is None else environ
-    try:
-        dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {env_file}: {error}") from None
+    dotenv = _read_dotenv(env_file)
     named = config_file or environ.get(CONFIG_FILE_VARIABLE) or dotenv.get(CONFIG_FILE_VARIABLE)
     values = _read_yaml(Path(named) if named else DEFAULT_CONFIG_FILE, required=bool(named))
     known = variables()
     for source in (dotenv, environ):
         _merge_environment(values, source, known)
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(values, context={"environ": {**dotenv, **environ}})
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
+
+
+def environment(*, env_file: Path = Path(".env")) -> dict[str, str]:
+    """The environment with what ``.env`` adds to it: for secrets that another file names by their variables.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    return {**_read_dotenv(env_file), **os.environ}
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {k: v for k, v in dotenv_values(path).items() if v is not None} if path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from None
 
 
 def _read_yaml(path: Path, *, required: bool) -> dict[str, Any]:

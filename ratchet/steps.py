@@ -16,6 +16,7 @@ import structlog
 from agent.errors import BudgetSpent
 from slack_app.inbox import NAMESPACE
 from slack_app.outbox import Outbox, PostUnsettled
+from slack_app.parts import split
 from storage import leases, posts, steps
 from storage.db import Database
 from storage.leases import Lease, LeaseLost
@@ -79,8 +80,11 @@ class Poster:
         part: int = 0,
         blocks: Sequence[dict[str, Any]] | None = None,
     ) -> Post:
-        """Post into the message's thread, with Slack blocks below; returns the post as it stands in Slack."""
-        messages = [(arrival.channel_id, _thread(arrival), text)]
+        """Post into the message's thread, with Slack blocks below; returns the first post as it stands in Slack.
+
+        A text that is too long for one message becomes several, which count as that many parts.
+        """
+        messages = [(arrival.channel_id, _thread(arrival), piece) for piece in split(text)]
         return await self.post(arrival, lease, step, messages, model, part, blocks)
 
     async def post(

@@ -53,6 +53,7 @@ async def _serve(options: argparse.Namespace) -> None:
             f"Slack    {sandbox.url}",
             f"OpenAI   {sandbox.openai_url}",
             f"Ollama   {sandbox.ollama_url}",
+            f"GitHub   {sandbox.github.api_url}",
             "",
             *(f"export {name}={value}" for name, value in sandbox.environment().items()),
             "",

@@ -1,4 +1,4 @@
-"""Opens a sandbox: Slack on one port, the model server on another, both in this process."""
+"""Opens a sandbox: Slack and GitHub on one port, the model server on another, all in this process."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -9,6 +9,8 @@ from typing import Literal
 from aiohttp import web
 
 from sandbox.control import Control
+from sandbox.doc_pages import doc_routes
+from sandbox.github.server import GitHub
 from sandbox.models.server import ModelServer
 from sandbox.pages import Pages
 from sandbox.slack.state import Slack
@@ -54,6 +56,7 @@ class Sandbox:
     workspace: Workspace
     slack: Slack
     models: ModelServer
+    github: GitHub
 
     @property
     def slack_api_url(self) -> str:
@@ -105,6 +108,8 @@ class Sandbox:
             "RATCHET_OPENAI_URL": self.openai_url,
             "RATCHET_OPENAI_API_KEY": "sandbox",
             "OLLAMA_HOST": self.ollama_url,
+            "RATCHET_GITHUB_API_URL": self.github.api_url,
+            "RATCHET_GITHUB_TOKEN": self.github.token,
         }
 
 
@@ -139,10 +144,12 @@ async def open_sandbox(
             slack.dispatcher.settings.request_url = config.request_url
         models = ModelServer(brain=config.brain)
         control = Control(slack, models)
-        await _serve(stack, slack_socket, [*WebApi(slack).routes(), *control.routes(), *Pages(workspace).routes()])
+        github = GitHub(slack.url)
+        pages = [*Pages(workspace).routes(), *doc_routes(), *github.routes()]
+        await _serve(stack, slack_socket, [*WebApi(slack).routes(), *control.routes(), *pages])
         await _serve(stack, model_socket, models.routes())
         stack.push_async_callback(slack.close)
-        yield Sandbox(slack.url, _url(config.host, model_socket), workspace, slack, models)
+        yield Sandbox(slack.url, _url(config.host, model_socket), workspace, slack, models, github)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
+from slack_app.approvals import Approvals
 from slack_app.errors import is_refusal, reason
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
@@ -51,7 +52,9 @@ async def identify(client: AsyncWebClient) -> Identity:
     )
 
 
-def build_app(client: AsyncWebClient, signing_secret: str | None, inbox: Inbox) -> AsyncApp:
+def build_app(
+    client: AsyncWebClient, signing_secret: str | None, inbox: Inbox, approvals: Approvals | None = None
+) -> AsyncApp:
     """The Bolt app: every delivery is recorded after the signature check and before anything can drop it."""
 
     async def record(body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> None:
@@ -64,5 +67,7 @@ def build_app(client: AsyncWebClient, signing_secret: str | None, inbox: Inbox) 
         before_authorize=record,
         request_verification_enabled=bool(signing_secret),
     )
+    if approvals:
+        approvals.register(app)
     register(app)
     return app

@@ -149,7 +149,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Click:
-    """A button or menu was used; what it does is up to its ``action_id``."""
+    """A button or menu was used, or a modal submitted: then ``{callback_id}:submitted``, with what was written."""
 
     team_id: str
     channel_id: str
@@ -157,6 +157,7 @@ class Click:
     action_id: str
     value: str
     message_ts: str | None
+    text: str = field(default="", repr=False)
 
 
 Event = (
@@ -225,6 +226,8 @@ def parse(body: dict[str, Any]) -> Envelope:
             return Envelope(f"command:{command.trigger_id}", command.team_id, "slash_command", command)
         if body.get("type") == "block_actions":
             return _click(body)
+        if body.get("type") == "view_submission" and "user" in body:
+            return _submission(body)
         return _other(body)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise BadPayload(f"a Slack payload lacks {error}") from error
@@ -361,6 +364,15 @@ def _click(body: dict[str, Any]) -> Envelope:
     )
     identity = f"{body.get('trigger_id') or ''}:{action.get('action_ts') or ''}:{click.action_id}"
     return Envelope(f"click:{identity}", click.team_id, "click", click)
+
+
+def _submission(body: dict[str, Any]) -> Envelope:
+    view, team_id = body["view"], str((body.get("team") or {}).get("id") or "")
+    blocks = ((view.get("state") or {}).get("values") or {}).values()
+    text = "\n".join(str(part.get("value") or "") for block in blocks for part in block.values())
+    name, value = f"{view.get('callback_id') or ''}:submitted", str(view.get("private_metadata") or "")
+    click = Click(team_id, "", str(body["user"]["id"]), name, value, None, text)
+    return Envelope(f"view_submission:{body.get('trigger_id') or view['id']}", team_id, "view_submission", click)
 
 
 def _other(body: dict[str, Any]) -> Envelope:

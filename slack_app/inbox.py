@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
@@ -50,14 +51,18 @@ class Job:
     """Work for the queue; jobs of one lock run one after the other, in their order."""
 
     task: Literal[
-        "answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process", "report", "purge"
-    ]
+        "answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process", "report", "purge",
+        "revise", "notice", "expire",
+    ]  # fmt: skip
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
+    at: datetime | None = None  # not before
 
 
 # Whether a message is to be read once more, by a program or a model: (as delivered, as described).
 Again = Callable[[IncomingMessage, NewMessage], bool]
+# What a click decides, in the transaction that stores it.
+Decide = Callable[[Connection, Click], Awaitable[list[Job]]]
 
 
 class Enqueue(Protocol):
@@ -191,12 +196,14 @@ class Inbox:
         *,
         wants_steps: Callable[[NewMessage], bool] = lambda message: False,
         again: Again | None = None,
+        decide: Decide | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
         self._enqueue = enqueue
         self._wants_steps = wants_steps
         self._again = again
+        self._decide = decide
         # One group at a time: two of them could wait for each other's rows.
         self._group = GroupCommit(self._write, lanes=1)
         self._known_channels: set[tuple[str, ChannelKind | None]] = set()
@@ -336,6 +343,8 @@ class Inbox:
             case Click(action_id="runbook_worked" | "runbook_failed"):
                 worked = event.action_id == "runbook_worked"
                 await runbooks.vote(conn, event.team_id, event.value, event.user_id, worked=worked)
+            case Click() if self._decide:
+                return await self._decide(conn, event)
             case _:
                 pass  # messages were stored before; of a click the stored event is the record
         return []

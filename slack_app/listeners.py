@@ -18,6 +18,9 @@ USAGE = "Ask me something: `/ratchet which alerts fired most in #ops-alerts this
 VOTES = {
     "runbook_worked": "Noted: this runbook worked.",
     "runbook_failed": "Noted: this runbook did not work. Write in the thread what did, for the next version.",
+    "docs_helpful": "Noted: this answer helped.",
+    "docs_unhelpful": "Noted: this answer did not help.",
+    "docs_draft_update": "An update of the documentation is being drafted; it will be shown in this thread.",
 }
 
 
@@ -35,7 +38,7 @@ async def acknowledge(ack: AsyncAck) -> None:
 
 
 async def acknowledge_vote(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
-    """Ack a vote on a runbook, which is counted by now, and tell the voter so if Slack lets us."""
+    """Ack a vote, or a wish, which is stored by now, and tell who clicked so if Slack lets us."""
     await ack()
     container = body.get("container") or {}
     try:
@@ -46,7 +49,7 @@ async def acknowledge_vote(ack: AsyncAck, body: dict[str, Any], client: AsyncWeb
             text=VOTES[str(body["actions"][0]["action_id"])],
         )
     except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.warning("a vote's thanks were not shown", error=str(error))
+        log.warning("a click's thanks were not shown", error=str(error))
 
 
 def register(app: AsyncApp) -> None:

@@ -16,8 +16,8 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app import mrkdwn
 from slack_app.errors import reason
+from slack_app.mrkdwn import compose
 from storage import posts
 from storage.db import Database
 from storage.leases import Lease, hold
@@ -75,6 +75,35 @@ class Outbox:
         async with self._database.connection() as conn:
             return await posts.list_for_turn(conn, turn_id)
 
+    async def revise(self, post_id: str) -> None:
+        """Bring a message that stands in Slack to what its post says now; doing it twice does no harm.
+
+        Raises:
+            PostUnsettled: it does not stand there yet, or Slack is away; call again later.
+        """
+        async with self._database.connection() as conn:
+            post = await posts.get(conn, post_id)
+        if post is None or post.state == "rejected":
+            return
+        if post.ts is None:
+            raise PostUnsettled(f"post {post_id}: not posted yet")
+        try:
+            await self._client.chat_update(channel=post.channel_id, ts=post.ts, **compose(post.text, post.blocks or ()))
+        except SlackApiError as error:
+            problem = reason(error)
+            if problem in PASSING or problem.startswith("HTTP "):
+                raise PostUnsettled(f"post {post_id}: {problem}") from error
+            log.error("Slack rejects the new form of a post", post_id=post_id, error=problem)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise PostUnsettled(f"post {post_id}: {error or type(error).__name__}") from error
+
+    async def whisper(self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None) -> None:
+        """Show something to one person, if Slack lets us."""
+        try:
+            await self._client.chat_postEphemeral(channel=channel_id, user=user_id, text=text, thread_ts=thread_ts)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("a notice was not shown", channel_id=channel_id, user_id=user_id, error=str(error))
+
     async def _settle(self, post: Post, lease: Lease) -> None:
         doubtful = post.state == "sending"
         unanswered = doubtful
@@ -114,15 +143,10 @@ class Outbox:
             await posts.set_posted(conn, post.post_id, ts, channel_id=self._dev_channel)
 
     async def _send(self, post: Post, *, plain: bool) -> str:
-        text = mrkdwn.neutralise(post.text)
-        blocks: list[dict[str, Any]] | None = None
-        if not plain:
-            blocks = [{"type": "markdown", "text": text}, *(post.blocks or [])]
         response = await self._client.chat_postMessage(
             channel=self._dev_channel or post.channel_id,
             thread_ts=None if self._dev_channel else post.thread_ts,
-            text=mrkdwn.fallback(text, mrkdwn.LONGEST_TEXT) if plain else mrkdwn.fallback(text),
-            blocks=blocks,
+            **compose(post.text, post.blocks or (), plain=plain),
             metadata={"event_type": EVENT_TYPE, "event_payload": {"post_id": post.post_id}},
             unfurl_links=False,
             unfurl_media=False,

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app import mrkdwn
+from slack_app.parts import split
 from storage import posts
 from storage.db import Connection
 from storage.turns import Turn
@@ -50,7 +50,7 @@ class SlackReply:
 
     async def record(self, conn: Connection, text: str) -> None:
         """Note the answer's parts in the outbox; deliver them with ``Outbox.deliver``."""
-        for number, part in enumerate(mrkdwn.split(text), 1):
+        for number, part in enumerate(split(text), 1):
             await posts.insert(
                 conn,
                 turn_id=self._turn.turn_id,

@@ -1,4 +1,4 @@
-"""Shares the picture of a report exactly once.
+"""Shares a turn's files exactly once: the picture of a report, what goes with a request for approval.
 
 Slack takes a file in three calls: an address for the bytes, the bytes, and the sharing of the file in a message. The
 file's id is noted before the third one, so that after a crash or a lost response the thread is searched for that file
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Uploads:
-    """Brings pictures into threads."""
+    """Brings files into threads. A turn has one of each ``part``; the picture of its report has none."""
 
     def __init__(
         self, client: AsyncWebClient, database: Database, *, dev: bool = False, patience: float = PATIENCE_SECONDS
@@ -43,9 +43,18 @@ class Uploads:
         return known is not None and known.state != "uploading"
 
     async def share(
-        self, turn_id: UUID, lease: Lease, *, channel_id: str, thread_ts: str, name: str, title: str, content: bytes
+        self,
+        turn_id: UUID,
+        lease: Lease,
+        *,
+        channel_id: str,
+        thread_ts: str,
+        name: str,
+        title: str,
+        content: bytes,
+        part: str = "",
     ) -> bool:
-        """Share a picture in a thread, once for a turn; False when Slack refuses it, or in dev mode.
+        """Share a file in a thread, once for a turn and part; False when Slack refuses it, or in dev mode.
 
         Raises:
             LeaseLost: another worker has the thread.
@@ -54,27 +63,35 @@ class Uploads:
         if self._dev:  # posts go to the channel for development, which has no such thread
             return False
         async with self._database.connection() as conn:
-            known = await reports.get_picture(conn, turn_id)
+            known = await reports.get_picture(conn, turn_id, part)
         if known and known.state != "uploading":
             return known.state == "shared"
         try:
             if known is None or not await self._find(known, channel_id, thread_ts):
-                await self._share(turn_id, lease, channel_id, thread_ts, name, title, content)
+                await self._share(turn_id, lease, channel_id, thread_ts, name, title, content, part)
         except SlackApiError as error:
             problem = reason(error)
             if problem in PASSING - {"missing_scope"} or problem.startswith("HTTP "):
-                raise PostUnsettled(f"picture of turn {turn_id}: {problem}") from error
-            log.error("Slack rejects a picture", turn_id=str(turn_id), error=problem)
-            await self._refused(turn_id, problem)
+                raise PostUnsettled(f"file of turn {turn_id}: {problem}") from error
+            log.error("Slack rejects a file", turn_id=str(turn_id), error=problem)
+            await self._refused(turn_id, part, problem)
             return False
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PostUnsettled(f"picture of turn {turn_id}: {error or type(error).__name__}") from error
+            raise PostUnsettled(f"file of turn {turn_id}: {error or type(error).__name__}") from error
         async with self._database.connection() as conn:
-            await reports.settle_picture(conn, turn_id)
+            await reports.settle_picture(conn, turn_id, part)
         return True
 
     async def _share(
-        self, turn_id: UUID, lease: Lease, channel_id: str, thread_ts: str, name: str, title: str, content: bytes
+        self,
+        turn_id: UUID,
+        lease: Lease,
+        channel_id: str,
+        thread_ts: str,
+        name: str,
+        title: str,
+        content: bytes,
+        part: str,
     ) -> None:
         ticket = await self._client.files_getUploadURLExternal(filename=name, length=len(content))
         file_id = str(ticket["file_id"])
@@ -85,16 +102,16 @@ class Uploads:
             response.raise_for_status()
         async with self._database.connection() as conn, conn.transaction():
             await hold(conn, lease)
-            await reports.set_uploading(conn, turn_id, file_id)
+            await reports.set_uploading(conn, turn_id, file_id, part)
         await self._client.files_completeUploadExternal(
             files=[{"id": file_id, "title": title}], channel_id=channel_id, thread_ts=thread_ts
         )
 
-    async def _refused(self, turn_id: UUID, problem: str) -> None:
+    async def _refused(self, turn_id: UUID, part: str, problem: str) -> None:
         async with self._database.connection() as conn:
-            if await reports.get_picture(conn, turn_id) is None:
-                await reports.set_uploading(conn, turn_id, "")
-            await reports.settle_picture(conn, turn_id, error=problem)
+            if await reports.get_picture(conn, turn_id, part) is None:
+                await reports.set_uploading(conn, turn_id, "", part)
+            await reports.settle_picture(conn, turn_id, part, error=problem)
 
     async def _find(self, picture: Picture, channel_id: str, thread_ts: str) -> bool:
         """Whether the file stands in the thread, or comes there by a request that is still on its way."""

@@ -28,7 +28,9 @@ NAMING = """
 select distinct c.turn_id from conversation_messages c where c.message::text ~ %(pattern)s
 union select turn_id from turns where concat_ws(' ', question, answer, error) ~ %(pattern)s
 union select turn_id from posts where text ~ %(pattern)s
-union select turn_id from effects where result ~ %(pattern)s"""
+union select turn_id from effects where result ~ %(pattern)s
+union select turn_id from approvals
+    where concat_ws(' ', summary, attachment, reason, arguments, bound, edit) ~ %(pattern)s"""
 MARK = f"""
 insert into forgotten (digest, everything) values ({digest("%(team_id)s::text", "%(id)s::text")}, %(everything)s)
 on conflict (digest) do update set everything = excluded.everything or forgotten.everything, forgotten_at = now()"""
@@ -41,6 +43,14 @@ update messages m set attrs = jsonb_set(m.attrs, '{reactions}', coalesce((
     where users - %(user_id)s::text <> '[]'), '{}'))
 where m.team_id = %(team_id)s and m.attrs -> 'reactions' is not null
   and m.attrs ->> 'reactions' like '%%"' || %(user_id)s || '"%%'"""
+DECISIONS = """
+update approvals
+set approvers = array_remove(approvers, %(user_id)s),
+    reason = case when decided_by = %(user_id)s then null else reason end,
+    decided_by = case when decided_by = %(user_id)s then %(nobody)s else decided_by end,
+    edited_by = case when edited_by = %(user_id)s then %(nobody)s else edited_by end
+where team_id = %(team_id)s
+  and (decided_by = %(user_id)s or edited_by = %(user_id)s or %(user_id)s = any(approvers))"""
 TOMBSTONES = """
 update messages m
 set text = '', author = '', user_id = null, alert_action = 'none', attrs = '{}',
@@ -166,6 +176,7 @@ async def finish_user(database: Database, team_id: str, user_id: str, found: Fou
                 sql.SQL("delete from {} where team_id = %(team_id)s and user_id = %(user_id)s").format(table), params
             )
         await conn.execute("delete from runbook_votes where user_id = %(user_id)s", params)
+        await conn.execute(DECISIONS, params)
         gone["model calls"] = await db.execute(
             conn,
             "update model_usage set requester_id = %(nobody)s "
@@ -275,10 +286,10 @@ async def _bury(database: Database, statement: str, params: dict[str, str]) -> i
 
 
 async def _withdraw(conn: Connection, condition: str, params: dict[str, str]) -> None:
-    """End turns that have not begun."""
+    """End turns that have not begun, or wait for approval."""
     await conn.execute(
         f"""update turns set status = 'failed', answer = '', error = 'forgotten', ended_at = now()
-            where team_id = %(team_id)s and {condition} and status = 'queued'""",
+            where team_id = %(team_id)s and {condition} and status in ('queued', 'waiting')""",
         params,
     )
 

@@ -16,9 +16,12 @@ WORDS = frozenset({
     "effects", "inbox_events", "messages", "model_usage", "posts", "runbooks", "turns", "users",
 })  # fmt: skip
 # Hold ids, numbers and states, or words that are counted in the messages (lexeme_*): those of no message go in a purge.
+# Documents (documents, chunk_*) are the team's files, of which nothing was said in Slack.
 NO_WORDS = frozenset({
-    "audit_logs", "backfills", "budget_reservations", "checkpoint_migrations", "embedding_spaces", "forgotten",
-    "lexeme_counts", "lexeme_removals", "lexeme_totals", "memberships", "procrastinate_events",
+    "audit_logs", "backfills", "budget_reservations", "checkpoint_migrations", "chunk_embedding_queue",
+    "chunk_embeddings", "chunk_lexemes", "chunk_totals", "doc_sources", "document_chunks", "documents",
+    "embedding_spaces", "forgotten", "lexeme_counts", "lexeme_removals", "lexeme_totals", "mcp_tools", "memberships",
+    "procrastinate_events",
     "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers", "purges", "report_pictures",
     "report_runs", "runbook_votes", "schema_migrations", "thread_leases", "turn_sources",
 })  # fmt: skip

@@ -105,3 +105,11 @@ async def set_posted(conn: Connection, post_id: str, ts: str, *, channel_id: str
 async def set_rejected(conn: Connection, post_id: str, error: str) -> None:
     """Slack refuses it for good, with this reason."""
     await conn.execute("update posts set state = 'rejected', error = %s where post_id = %s", (error, post_id))
+
+
+async def revise(conn: Connection, post_id: str, text: str, blocks: Sequence[dict[str, Any]] | None = None) -> None:
+    """It is to say something else from now on; what stands in Slack already is brought up to date by the outbox."""
+    await conn.execute(
+        "update posts set text = %s, blocks = %s where post_id = %s",
+        (text, Jsonb(list(blocks)) if blocks else None, post_id),
+    )

@@ -30,10 +30,10 @@ DEAD = "interval '1 day'"  # a turn that began longer ago is not going to end by
 NOTES = {"deleted": "[removed: the message was deleted]", "edited": "[removed: the message was edited]"}
 THREAD_KEY = "t.team_id || ':' || t.channel_id || ':' || coalesce(t.thread_ts, 'pending-' || t.turn_id)"
 BUSY = f"""(coalesce(t.started_at, t.created_at) > now() - {DEAD} and (
-    t.status in ('queued', 'running')
+    t.status in ('queued', 'running', 'waiting')
     or exists (select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending'))))"""
 OPEN = """t.turn_id in (
-    select turn_id from turns where status in ('queued', 'running')
+    select turn_id from turns where status in ('queued', 'running', 'waiting')
     union all select turn_id from posts where state in ('pending', 'sending'))"""
 KEYS = "json_to_recordset(%(keys)s) as k (team_id text, channel_id text, ts text)"
 IS_KEY = "(team_id, channel_id, ts) in (select team_id, channel_id, ts from {keys})"
@@ -63,12 +63,12 @@ select t.turn_id, {THREAD_KEY} as thread_key, min(found.reason) as reason, {BUSY
 from (select * from seeds union all select * from later) as found join turns t using (turn_id)
 group by t.turn_id"""
 
-# A question that was deleted before its turn began is not answered.
+# A question that was deleted before its turn began, or while it waits for approval, is not answered.
 WITHDRAW = """
 update turns t set status = 'failed', answer = '', error = 'the question was deleted', ended_at = now()
 from purges p
 where p.team_id = t.team_id and p.channel_id = t.channel_id and p.ts = t.message_ts and p.reason = 'deleted'
-  and t.status = 'queued' and t.source <> 'command'"""
+  and t.status in ('queued', 'waiting') and t.source <> 'command'"""
 REDUCE = """
 with ends as (
     select thread_key, min(seq) as first, max(seq) as last from conversation_messages
@@ -258,7 +258,8 @@ async def _reduce(conn: Connection, over: list[Tainted]) -> None:
     await ask(conn, {MessageKey(p["team_id"], p["channel_id"], p["ts"]) for p in posted}, "deleted")
     await conn.execute("update effects set result = %s where turn_id = any(%s) and result <> ''", (note, ids))
     await conn.execute("update model_usage set error = %s where turn_id = any(%s) and error <> ''", (note, ids))
-    await conn.execute("delete from turn_sources where turn_id = any(%s)", (ids,))
+    for table in ("approvals", "turn_sources"):
+        await conn.execute(sql.SQL("delete from {} where turn_id = any(%s)").format(sql.Identifier(table)), (ids,))
 
 
 def as_json(keys: Iterable[MessageKey]) -> Json:

@@ -130,30 +130,31 @@ class Picture:
     age_seconds: float
 
 
-async def get_picture(conn: Connection, turn_id: UUID) -> Picture | None:
-    """The picture that goes with a turn's answer, if its upload was begun."""
+async def get_picture(conn: Connection, turn_id: UUID, part: str = "") -> Picture | None:
+    """The picture that goes with a turn's answer, or its file of another ``part``, if its upload was begun."""
     return await db.fetch_one(
         conn,
         Picture,
         """select state, file_id, extract(epoch from clock_timestamp() - at)::float8 as age_seconds
-           from report_pictures where turn_id = %s""",
-        (turn_id,),
+           from report_pictures where turn_id = %s and part = %s""",
+        (turn_id, part),
     )
 
 
-async def set_uploading(conn: Connection, turn_id: UUID, file_id: str) -> None:
+async def set_uploading(conn: Connection, turn_id: UUID, file_id: str, part: str = "") -> None:
     """About to share this file: from here on its outcome is doubtful until it is recorded."""
     await conn.execute(
-        """insert into report_pictures (turn_id, file_id) values (%s, %s)
-           on conflict (turn_id) do update set file_id = excluded.file_id, state = 'uploading', at = now()""",
-        (turn_id, file_id),
+        """insert into report_pictures (turn_id, part, file_id) values (%s, %s, %s)
+           on conflict (turn_id, part) do update set file_id = excluded.file_id, state = 'uploading', at = now()""",
+        (turn_id, part, file_id),
     )
 
 
-async def settle_picture(conn: Connection, turn_id: UUID, *, error: str | None = None) -> None:
+async def settle_picture(conn: Connection, turn_id: UUID, part: str = "", *, error: str | None = None) -> None:
     """The picture is shared, or with an error: Slack refuses it for good."""
     await conn.execute(
         """update report_pictures set state = %(state)s, error = %(error)s,
-                  shared_at = case when %(state)s = 'shared' then now() end where turn_id = %(turn_id)s""",
-        {"turn_id": turn_id, "error": error, "state": "refused" if error else "shared"},
+                  shared_at = case when %(state)s = 'shared' then now() end
+           where turn_id = %(turn_id)s and part = %(part)s""",
+        {"turn_id": turn_id, "part": part, "error": error, "state": "refused" if error else "shared"},
     )

@@ -12,8 +12,9 @@ from psycopg.types.json import Json
 
 from storage import db
 from storage.access import barred
+from storage.approvals import UNTOLD
 from storage.db import Connection
-from storage.leases import HELD, Lease, require
+from storage.leases import HELD, Lease, hold, require
 
 Source = Literal["mention", "dm", "command", "chat", "step"]
 
@@ -25,7 +26,10 @@ def thread_key(team_id: str, channel_id: str, thread_ts: str) -> str:
 
 @dataclass(frozen=True)
 class Turn:
-    """A turn as stored. ``thread_ts`` is None while a command's question is not yet in its channel."""
+    """A turn as stored. ``thread_ts`` is None while a command's question is not yet in its channel.
+
+    ``waiting`` is for people's approval: meanwhile later questions of its thread are answered.
+    """
 
     turn_id: UUID
     team_id: str
@@ -35,7 +39,7 @@ class Turn:
     requester_id: str
     source: Source
     question: str
-    status: Literal["queued", "running", "answered", "failed"]
+    status: Literal["queued", "running", "waiting", "answered", "failed"]
     answer: str | None
     error: str | None
     attempts: int
@@ -113,12 +117,14 @@ async def get_young(conn: Connection, turn_id: UUID, *, seconds: float) -> Turn 
     )
 
 
-UNSETTLED = """(t.status in ('queued', 'running') or exists (
+UNSETTLED = f"""(t.status in ('queued', 'running') or (t.status = 'waiting' and {UNTOLD}) or exists (
     select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))"""
 
 
 async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
     """The first turn of the same thread, by Slack's time, that has no outcome or has a post to settle.
+
+    One that waits for approval is passed over until there is a decision.
 
     Slack delivers in no order, so the turn that was stored first need not be the one that was asked first.
     """
@@ -133,7 +139,7 @@ async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
 
 
 async def is_unsettled(conn: Connection, turn_id: UUID) -> bool:
-    """Whether a turn has no outcome or has a post to settle."""
+    """Whether a turn has no outcome, and does not wait for one, or has a post to settle."""
     return bool(
         await db.fetch_value(
             conn, f"select exists (select 1 from turns t where turn_id = %s and {UNSETTLED})", (turn_id,)
@@ -142,7 +148,7 @@ async def is_unsettled(conn: Connection, turn_id: UUID) -> bool:
 
 
 async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
-    """Mark a turn as running, count the attempt, and return it; unchanged when it is over."""
+    """Mark a turn as running, count the attempt, and return it; unchanged when it is over or waits for approval."""
     return await db.fetch_one(
         conn,
         Turn,
@@ -151,6 +157,34 @@ async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
                 started_at = coalesce(started_at, now()),
                 attempts = attempts + case when status in ('queued', 'running') then 1 else 0 end
             where turn_id = %s returning {COLUMNS}""",
+        (turn_id,),
+    )
+
+
+async def wait(conn: Connection, lease: Lease, turn_id: UUID) -> None:
+    """Inside a transaction: a turn stands still until people decide.
+
+    Raises:
+        LeaseLost: another worker has the thread.
+    """
+    await hold(conn, lease)
+    await conn.execute("update turns set status = 'waiting' where turn_id = %s and status = 'running'", (turn_id,))
+
+
+async def resume(conn: Connection, lease: Lease, turn_id: UUID) -> Turn | None:
+    """Inside a transaction: a turn that waits goes on where there is a decision; None where there is none.
+
+    Its time and its attempts begin anew: it is not to be punished for how long people took.
+
+    Raises:
+        LeaseLost: another worker has the thread.
+    """
+    await hold(conn, lease)
+    return await db.fetch_one(
+        conn,
+        Turn,
+        f"""update turns t set status = 'running', started_at = now(), attempts = 1
+            where turn_id = %s and status = 'waiting' and {UNTOLD} returning {COLUMNS}""",
         (turn_id,),
     )
 

@@ -20,6 +20,7 @@ LOCK_ID = 0x526174566563  # "RatVec"
 CLAIM_SECONDS = 300  # after which a batch that nobody finished is given to others
 LONGEST_PAUSE_SECONDS = 3600
 EMBEDDED_CHARS = 8000
+TABLES = ("message_embeddings", "chunk_embeddings")  # of messages, and of documents (storage/chunk_vectors.py)
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class Space:
 
     @property
     def index(self) -> str:
-        """The name of its HNSW index."""
-        return f"message_embeddings_space_{self.space_id}"
+        """The name of its HNSW index over messages."""
+        return self.index_of("message_embeddings")
+
+    def index_of(self, table: str) -> str:
+        """The name of its HNSW index over a table of ``TABLES``."""
+        return f"{table}_space_{self.space_id}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ async def open_space(conn: Connection, name: str, dimensions: int, *, wait: floa
         StorageError: the space has other dimensions, or another process has been preparing it for too long.
     """
     found = await find_space(conn, name)
-    if found is None or not await _has_index(conn, found):
+    if found is None or await _lacking(conn, found):
         await _lock(conn, wait)
         try:
             found = await _create_space(conn, name, dimensions)
@@ -101,21 +106,22 @@ async def _create_space(conn: Connection, name: str, dimensions: int) -> Space:
             raise StorageError(f"the embedding space {name} was dropped just now: start again")
         if new:
             await enqueue_missing(conn, space)
-    if not await _has_index(conn, space):
-        index = sql.Identifier(space.index)
+    for table in await _lacking(conn, space):
+        index = sql.Identifier(space.index_of(table))
         await conn.execute(sql.SQL("drop index concurrently if exists {}").format(index))  # left by an interruption
         await conn.execute(
             sql.SQL(
-                "create index concurrently {} on message_embeddings "
+                "create index concurrently {} on {} "
                 "using hnsw ((embedding::halfvec({})) halfvec_cosine_ops) where space_id = {}"
-            ).format(index, sql.Literal(space.dimensions), sql.Literal(space.space_id))
+            ).format(index, sql.Identifier(table), sql.Literal(space.dimensions), sql.Literal(space.space_id))
         )
     return space
 
 
-async def _has_index(conn: Connection, space: Space) -> bool:
+async def _lacking(conn: Connection, space: Space) -> list[str]:
+    """The tables whose index is missing or unfinished."""
     valid = "select indisvalid from pg_index where indexrelid = to_regclass(%s)"
-    return bool(await db.fetch_value(conn, valid, (space.index,)))
+    return [table for table in TABLES if not await db.fetch_value(conn, valid, (space.index_of(table),))]
 
 
 async def _lock(conn: Connection, wait: float) -> None:
@@ -136,7 +142,9 @@ async def drop_other_spaces(conn: Connection, keep: Space) -> int:
         (keep.space_id,),
     )
     for space in others:
-        await conn.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(space.index)))
+        for table in TABLES:
+            index = sql.Identifier(space.index_of(table))
+            await conn.execute(sql.SQL("drop index concurrently if exists {}").format(index))
         await conn.execute("delete from embedding_spaces where space_id = %s", (space.space_id,))
     return len(others)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -99,6 +99,115 @@ class Monitors(Protocol):
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What a call would do, for the people who approve it.
+
+    A tool of effect ``change`` may offer ``extras={"preview": preview}``: ``async def preview(args, context)``. It
+    changes nothing; where it raises ``ToolException``, nobody is asked and the model reads why.
+
+    Attributes:
+        summary: Markdown. What the model or other people wrote stands in it as quoted text.
+        attachment: name and whole text of a file to look through, such as a diff.
+        bound: facts that the approval fixes; the tool finds them in ``runtime.context.approval.bound``.
+    """
+
+    summary: str
+    attachment: tuple[str, str] | None = None
+    bound: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What was approved for this very call; ``permalink`` leads to the request in Slack."""
+
+    approval_id: str
+    approver_id: str
+    bound: Mapping[str, str]
+    permalink: str
+
+
+@dataclass(frozen=True)
+class TextEdit:
+    """A change of a document: ``find`` stands in it exactly once, and ``replace`` comes in its place."""
+
+    find: str
+    replace: str
+
+
+@dataclass(frozen=True)
+class DocumentChange:
+    """A document with edits applied, as its repository has it now.
+
+    Attributes:
+        url: the document.
+        source: the name of its source.
+        repository: ``owner/name``.
+        path: from the repository's root.
+        base_branch: the branch that it is to be merged into.
+        base_commit: that branch's commit.
+        base_blob: git's hash of the file there.
+        before: its text there.
+        after: its text with the edits.
+    """
+
+    url: str
+    source: str
+    repository: str
+    path: str
+    base_branch: str
+    base_commit: str
+    base_blob: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request."""
+
+    number: int
+    url: str
+
+
+@runtime_checkable
+class Documentation(Protocol):
+    """The documents that Ratchet may propose updates of."""
+
+    async def propose(self, url: str, edits: Sequence[TextEdit], *, base: str | None = None) -> DocumentChange:
+        """What edits would make of a document as it is now; nothing is written.
+
+        Args:
+            url: the document.
+            edits: applied one after the other.
+            base: the blob that the document must still have.
+
+        Raises:
+            ToolException: it may not be updated, cannot be read, was changed, or an edit does not fit.
+        """
+
+    async def published(self, url: str, branch: str) -> PullRequest | None:
+        """The pull request that there is already from a branch of the document's repository.
+
+        Raises:
+            ToolException: the document may not be updated, or its repository cannot be asked.
+        """
+
+    async def publish(self, change: DocumentChange, *, branch: str, title: str, body: str) -> PullRequest:
+        """Commit a change to a branch and open a draft pull request; what is there already is taken as it is.
+
+        Raises:
+            ToolException: it failed; no pull request was opened.
+        """
+
+    async def withdraw(self, url: str, branch: str) -> None:
+        """Delete a branch from which there is no pull request; a failure is logged.
+
+        Raises:
+            ToolException: the document may not be updated.
+        """
+
+
+@dataclass(frozen=True)
 class ToolContext:
     """What surrounds a tool call. Tools read it through ``runtime.context``.
 
@@ -112,6 +221,8 @@ class ToolContext:
         embedder: makes the vectors of queries; without it search goes by words alone.
         rules: what is set for channels: their budgets and clocks.
         monitors: the channel monitors, where there are any.
+        approval: what was approved for this very call, in a tool of effect ``change``.
+        documentation: the documents that may be updated, where there are any.
     """
 
     turn_id: UUID
@@ -123,6 +234,8 @@ class ToolContext:
     embedder: Embedder | None = field(default=None, kw_only=True)
     rules: ChannelRules = field(default_factory=NoRules, kw_only=True)
     monitors: Monitors | None = field(default=None, kw_only=True)
+    approval: Approval | None = field(default=None, kw_only=True)
+    documentation: Documentation | None = field(default=None, kw_only=True)
 
 
 Runtime = ToolRuntime[ToolContext, Any]

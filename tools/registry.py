@@ -35,13 +35,16 @@ class CatalogueEntry:
     tool: BaseTool
 
 
-def load_catalogue() -> list[CatalogueEntry]:
-    """Every tool: built-in ones first, then those of the entry-point group ``ratchet.tools``.
+def load_catalogue(others: Iterable[tuple[str, BaseTool]] = ()) -> list[CatalogueEntry]:
+    """Every tool: built-in ones first, then those of the entry-point group ``ratchet.tools``, then others.
+
+    Args:
+        others: tools from elsewhere, such as MCP servers, with their sources.
 
     Raises:
         CatalogueError: a tool that breaks the contract, cannot be imported, or bears a taken name.
     """
-    return build_catalogue([*_built_in(), *_installed(entry_points(group=ENTRY_POINT_GROUP))])
+    return build_catalogue([*_built_in(), *_installed(entry_points(group=ENTRY_POINT_GROUP)), *others])
 
 
 def build_catalogue(found: Iterable[tuple[str, BaseTool]]) -> list[CatalogueEntry]:

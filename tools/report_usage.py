@@ -7,7 +7,8 @@ from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
 
-from storage import budgets, usage
+from storage import budgets, help_channels, usage
+from storage.help_channels import HelpCounts
 from tools.channel_report import BudgetRow, rfc3339, show_balance
 from tools.context import Runtime, ToolContext
 
@@ -21,14 +22,24 @@ class UsageSummary(TypedDict):
     total_llm_requests: int
 
 
+class HelpUsage(TypedDict):
+    """Questions of people in a help channel: seen, answered out of the documentation, and votes on these answers."""
+
+    questions: int
+    answered: int
+    helpful: int
+    unhelpful: int
+
+
 class ChannelUsage(TypedDict):
-    """One channel; thumbs are reactions to Ratchet's posts. ``budget`` is empty where none is set."""
+    """One channel; thumbs are reactions to Ratchet's posts. ``help`` is None, ``budget`` empty where there is none."""
 
     name: str
     messages: int
     answers: int
     thumbs_up: int
     thumbs_down: int
+    help: HelpUsage | None
     budget: list[BudgetRow]
 
 
@@ -64,7 +75,7 @@ class UsageReport(TypedDict):
 
 @tool(parse_docstring=True, extras={"effect": "read"})
 async def report_usage(runtime: Runtime, days: int = 7) -> UsageReport:
-    """Report how Ratchet was used: messages, feedback, model calls, tokens and cost, and what is left of budgets.
+    """Report how Ratchet was used: messages, feedback, help channels, model calls, tokens, cost, budgets.
 
     Use it for "what did you cost this week", "how busy are the channels", "which models do we use", "what remains
     of our budget".
@@ -83,6 +94,7 @@ async def read_usage(context: ToolContext, days: int) -> UsageReport:
     viewer = context.viewer
     async with context.database.connection() as conn:
         by_channel = await usage.sum_channels(conn, viewer, since, until)
+        by_help = await help_channels.counts(conn, viewer, since, until)
         by_module = await usage.sum_modules(conn, viewer.team_id, since, until)
         by_model = await usage.sum_models(conn, viewer.team_id, since, until)
         standing = {
@@ -109,6 +121,7 @@ async def read_usage(context: ToolContext, days: int) -> UsageReport:
                 answers=row.answers,
                 thumbs_up=row.thumbs_up,
                 thumbs_down=row.thumbs_down,
+                help=_show_help(by_help.get(row.channel_id)),
                 budget=[show_balance(balance) for balance in standing.get(row.channel_id, [])],
             )
             for row in by_channel
@@ -124,4 +137,12 @@ async def read_usage(context: ToolContext, days: int) -> UsageReport:
             )
             for row in by_model
         ],
+    )
+
+
+def _show_help(counts: HelpCounts | None) -> HelpUsage | None:
+    if counts is None:
+        return None
+    return HelpUsage(
+        questions=counts.questions, answered=counts.answered, helpful=counts.helpful, unhelpful=counts.unhelpful
     )

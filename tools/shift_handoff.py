@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
 
-from storage import handoff, reports
+from storage import approvals, handoff, reports
 from tools.channel_report import rfc3339
 from tools.context import Runtime, find_channel
 from tools.hits import channel_label
@@ -51,6 +51,17 @@ class UnansweredQuestion(TypedDict):
     permalink: str
 
 
+class OpenApproval(TypedDict):
+    """A change that waits for a person's approval, until it ``expires``."""
+
+    tool: str
+    summary: str
+    requested_by: str
+    approvers: list[str]
+    expires: str
+    permalink: str
+
+
 class Handoff(TypedDict):
     """The handoff; at most 25 of each kind, the newest incidents and the oldest questions first."""
 
@@ -61,6 +72,7 @@ class Handoff(TypedDict):
     open_incident_count: int
     questions_to_ratchet: list[UnansweredTurn]
     unanswered_questions: list[UnansweredQuestion]
+    waiting_approvals: list[OpenApproval]
 
 
 @tool(parse_docstring=True, extras={"effect": "read"})
@@ -68,8 +80,8 @@ async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) ->
     """Sum up what a shift leaves to the next: open incidents, and questions that nobody answered.
 
     Use it for "shift handoff", "what is still open", "what do I take over". Returns incidents that opened in the
-    last seven days and were not reported as over, questions to Ratchet that wait or failed, and people's top-level
-    questions without a reply, each with its permalink.
+    last seven days and were not reported as over, questions to Ratchet that wait or failed, people's top-level
+    questions without a reply, and changes that wait for approval, each with its permalink.
 
     Args:
         channel: Name such as #ops-alerts, or id. Empty: the channel that you are in.
@@ -87,6 +99,7 @@ async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) ->
         replies = await reports.list_human_replies(conn, viewer, place.channel_id, until - LOOKBACK, until)
         asked = await handoff.list_open_turns(conn, viewer, place.channel_id, since, until, limit=SHOWN)
         questions = await handoff.list_open_questions(conn, viewer, place.channel_id, since, until, limit=SHOWN)
+        waiting = await approvals.list_pending(conn, viewer, channel_id=place.channel_id, limit=SHOWN)
     # Of an alert that never closes, the newest incident stands for the older ones.
     newest = {incident.fingerprint: incident for incident in pair(events) if incident.openings}
     incidents = [
@@ -127,5 +140,16 @@ async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) ->
                 text=row.text[:EXCERPT], author=row.author, asked=rfc3339(row.asked_at), permalink=row.permalink
             )
             for row in questions
+        ],
+        waiting_approvals=[
+            OpenApproval(
+                tool=row.tool,
+                summary=row.summary[:EXCERPT],
+                requested_by=row.requester,
+                approvers=row.approvers,
+                expires=rfc3339(row.expires_at),
+                permalink=row.permalink(context.workspace_url),
+            )
+            for row in waiting
         ],
     )

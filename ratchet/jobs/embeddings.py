@@ -1,6 +1,6 @@
-"""Embedding: messages get their vectors within seconds, whether they came live or from a channel's past.
+"""Embedding: messages and documents get their vectors within seconds, however they came.
 
-A loop in each worker looks at the queue that the database's triggers fill. A job for each message would cost the ack
+A loop in each worker looks at the queues in the database. A job for each message would cost the ack
 path a second insert and a notification; a look at an empty queue costs a tenth of a millisecond. Several processes
 share the work: nobody is given what another one has.
 """
@@ -63,7 +63,7 @@ async def keep_embedded(database: Database, embedder: Embedder, stop: asyncio.Ev
             return
         except EmbeddingError as error:
             pause = min(max(FAILED_SECONDS, 2 * pause), LONGEST_SECONDS)
-            log.warning("messages wait for their vectors", error=str(error), seconds=pause)
+            log.warning("messages and documents wait for their vectors", error=str(error), seconds=pause)
         except Exception as error:  # the database may be away
             pause = min(max(FAILED_SECONDS, 2 * pause), LONGEST_SECONDS)
             log.warning("embedding failed", error=str(error), kind=type(error).__name__, seconds=pause)
@@ -73,11 +73,11 @@ async def keep_embedded(database: Database, embedder: Embedder, stop: asyncio.Ev
 
 
 async def _sweep(database: Database, space: Space) -> None:
-    """Find messages that were left out."""
+    """Find what was left out."""
     async with database.connection() as conn:
         if await vectors.find_space(conn, space.name) != space:
             raise ReplacedError
-        await vectors.enqueue_missing(conn, space)
+    await indexing.enqueue_missing(database, space)
 
 
 async def _stoppable(work: Coroutine[Any, Any, int], stop: asyncio.Event) -> int:

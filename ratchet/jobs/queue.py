@@ -12,7 +12,20 @@ import procrastinate
 import structlog
 from procrastinate.worker import Worker
 
-from ratchet.jobs import alerts, answers, embeddings, files, maintenance, onboarding, privacy, reports, steps
+from ratchet.jobs import (
+    alerts,
+    answers,
+    approvals,
+    documentation,
+    embeddings,
+    files,
+    help_channels,
+    maintenance,
+    onboarding,
+    privacy,
+    reports,
+    steps,
+)
 from ratchet.jobs.fence import FencedJobManager
 from slack_app.inbox import Job
 from storage import jobs
@@ -31,6 +44,9 @@ QUEUES = {
     "read_file": files.QUEUE,
     "report": reports.QUEUE,
     "purge": privacy.QUEUE,
+    "revise": approvals.QUEUE,
+    "notice": approvals.QUEUE,
+    "expire": approvals.QUEUE,
 }
 PRIORITIES = {
     "answer": 10,
@@ -38,6 +54,9 @@ PRIORITIES = {
     "process": 5,
     "classify": 5,
     "purge": 5,
+    "revise": 10,
+    "notice": 10,
+    "expire": 10,
     "onboard": onboarding.PRIORITY,
     "backfill": onboarding.PRIORITY,
     "refresh": 0,
@@ -50,7 +69,20 @@ PRIORITIES = {
 async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     """The queue with all tasks, on the given pool."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
-    topics = (answers, alerts, steps, onboarding, files, embeddings, reports, maintenance, privacy)
+    topics = (
+        answers,
+        approvals,
+        alerts,
+        documentation,
+        steps,
+        onboarding,
+        files,
+        embeddings,
+        reports,
+        help_channels,
+        maintenance,
+        privacy,
+    )
     for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
     queue.job_manager = FencedJobManager(queue.connector, database)
@@ -68,7 +100,12 @@ class Enqueuer:
         """Enqueue in the caller's transaction."""
         deferred = [
             self._queue.configure_task(
-                job.task, allow_unknown=False, lock=job.lock, queue=QUEUES[job.task], priority=PRIORITIES[job.task]
+                job.task,
+                allow_unknown=False,
+                lock=job.lock,
+                queue=QUEUES[job.task],
+                priority=PRIORITIES[job.task],
+                schedule_at=job.at,
             ).make_new_job(**job.arguments)
             for job in jobs
         ]

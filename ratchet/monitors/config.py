@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.json_answers import Schema, SchemaError
 from ratchet.settings import SettingsError
+from ratchet.yaml_files import nearest, read_mapping
 
-LARGEST = 256 * 1024
-DEEPEST = 32
 LONGEST_SLUG = 100
 NAMED = {"text": "{{.Message.Text}}", "user": "{{.Message.User}}"}
 PLACEHOLDER = re.compile(r"\{\{\s*\.Message\.(?P<name>Text|User)\s*\}\}")
@@ -52,75 +48,14 @@ class _Entry(BaseModel):
     executable_args: list[str] = Field(default_factory=list)
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML, without what grows when it is read: aliases; nor deep nesting, nor a key twice."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
-            raise _Refused(f"line {line}: aliases (*name) are not allowed")
-        if self.depth >= DEEPEST:
-            raise _Refused(f"it is nested more than {DEEPEST} levels deep")
-        self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _Refused(f"line {key.start_mark.line + 1}: {key.value!r} stands there twice")
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _Refused(Exception):
-    """The YAML does what it must not."""
-
-
 def load_monitors(path: Path) -> list[Monitor]:
     """Read a file of monitors, in its order.
 
     Raises:
-        SettingsError: it cannot be read, or ``parse_monitors`` refuses it.
+        SettingsError: it cannot be read, or an entry lacks something or has what it must not have; the message
+            names it.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise SettingsError(f"{path} is larger than {LARGEST // 1024} KiB")
-    try:
-        return parse_monitors(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8") from None
-    except _Refused as error:
-        raise SettingsError(f"{path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def parse_monitors(text: str) -> list[Monitor]:
-    """Read monitors.
-
-    Raises:
-        SettingsError: an entry lacks something or has what it must not have; the message names it.
-        yaml.YAMLError: it is no YAML.
-    """
-    try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe one
-    except (ValueError, TypeError, LookupError, AttributeError) as error:  # 2020-13-45, !!int x, !!map [1]
-        raise _Refused(f"a value is not of its kind: {error}") from None
-    if content is None:
-        return []
-    if not isinstance(content, dict):
-        raise _Refused("it must hold entries by their slugs")
+    content = read_mapping(path, of="entries by their slugs")
     return [_monitor(slug, entry) for slug, entry in content.items()]
 
 
@@ -171,6 +106,4 @@ def _explain(slug: str, error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{place} of entry {slug}: {first['msg']}"
-    near = difflib.get_close_matches(place, list(_Entry.model_fields), n=1, cutoff=0.6)
-    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(_Entry.model_fields)}"
-    return f"unknown key {place} in entry {slug}; {meant}"
+    return f"unknown key {place} in entry {slug}; {nearest(place, _Entry.model_fields)}"

@@ -15,8 +15,8 @@ from ratchet.monitors.output import BadOutput, Output, Result, read_output, writ
 from ratchet.monitors.program import SECONDS, ProgramFailed, run_program
 from ratchet.policies import Policies
 from ratchet.steps import Poster, StepGaveUp, turn_of
-from slack_app import mrkdwn
 from slack_app.directory import Directory
+from slack_app.parts import split
 from storage import effects
 from storage.access import Viewer
 from storage.db import Database
@@ -144,8 +144,8 @@ class MonitorStep:
             channel_id = await self._directory.direct_channel(direct.email)
             if channel_id is None:
                 log.warning("no such person for a direct message", slug=self._monitor.slug, email=direct.email)
-            found.append((channel_id, None, mrkdwn.split(direct.text)))
-        found += [(m.channel_id, m.slack_ts, mrkdwn.split(m.text)) for m in output.channel_messages]
+            found.append((channel_id, None, split(direct.text)))
+        found += [(m.channel_id, m.slack_ts, split(m.text)) for m in output.channel_messages]
         return found
 
     async def _known(self, turn_id: UUID) -> Effect | None:

@@ -105,7 +105,7 @@ async def _read_report(database: Database, rules: ChannelRules, channel: str, da
 
 
 def _rules(settings: Settings) -> ChannelRules:
-    return policies_of(settings.policies, load_catalogue())
+    return policies_of(settings.policies, load_catalogue(), mcp_servers=settings.mcp.names)
 
 
 async def _context(database: Database, rules: ChannelRules) -> ToolContext:

@@ -48,6 +48,11 @@ def print_usage(console: Console, usage: UsageReport) -> None:
         left = "; ".join(budget_line(row, "UTC") for row in channel["budget"])
         counts = (channel["messages"], channel["answers"], channel["thumbs_up"], channel["thumbs_down"])
         channels.add_row(escape(channel["name"]), *(f"{count:,}" for count in counts), left)
+    helped = _table("Help channels", "channel", "questions", "answered", "helpful", "not helpful")
+    for channel in usage["channels"]:
+        if row := channel["help"]:
+            told = (row["questions"], row["answered"], row["helpful"], row["unhelpful"])
+            helped.add_row(escape(channel["name"]), *(f"{count:,}" for count in told))
     modules = _table("Modules", "module", "model calls", "posts")
     for module in usage["modules"]:
         modules.add_row(escape(module["module"]), f"{module['requests']:,}", f"{module['posts']:,}")
@@ -55,7 +60,7 @@ def print_usage(console: Console, usage: UsageReport) -> None:
     for model in usage["llm_usage"]:
         tokens = (model["requests"], model["prompt_tokens"], model["output_tokens"])
         models.add_row(escape(model["model"]), *(f"{count:,}" for count in tokens), f"{model['cost']:,.4f}")
-    for table in (channels, modules, models):
+    for table in (channels, helped, modules, models):
         if table.row_count:
             console.print("", table)
 

@@ -18,11 +18,11 @@ import structlog
 from ratchet.policies import Policies
 from ratchet.reports import chart
 from ratchet.reports.text import NO_PICTURE, render
-from slack_app import mrkdwn
 from slack_app.directory import Directory
 from slack_app.identity import Identity
 from slack_app.inbox import NAMESPACE, Enqueue, Job
 from slack_app.outbox import Outbox
+from slack_app.parts import split
 from slack_app.uploads import Uploads
 from storage import channels, leases, posts, reports
 from storage.access import Viewer
@@ -159,7 +159,7 @@ class WeeklyReports:
         async with self._database.connection() as conn, conn.transaction():
             await leases.hold(conn, lease)
             await reports.open_turn(conn, turn_id, channel.team_id, channel.channel_id, text)
-            for part, piece in enumerate(mrkdwn.split(text)):
+            for part, piece in enumerate(split(text)):
                 await posts.insert(
                     conn,
                     turn_id=turn_id,

@@ -14,6 +14,7 @@ from slack_sdk.signature import SignatureVerifier
 import ratchet
 from ratchet.bootstrap import Services
 from ratchet.health import check_services
+from ratchet.web.documentation import mount_documentation
 from slack_app.sockets import Sockets
 
 MAX_BODY = 1024 * 1024
@@ -51,6 +52,7 @@ def create_app(services: Services, *, sockets: Sockets | None = None) -> FastAPI
         """Prometheus metrics of this process."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    mount_documentation(app, services)
     secret = services.settings.slack.signing_secret
     if secret:
         _mount_slack(app, services, SignatureVerifier(secret.get_secret_value()))

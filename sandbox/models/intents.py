@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 Intent = Literal[
-    "help", "thread", "channels", "usage", "report", "handoff", "fix", "recent", "alerts", "search", "runbook"
+    "help", "thread", "channels", "usage", "report", "handoff", "fix", "recent", "alerts", "search", "runbook", "docs"
 ]
 
 # The first kind that a wording fits is taken, so the order decides where wordings overlap.
@@ -14,6 +14,15 @@ _WORDINGS: list[tuple[Intent, list[str]]] = [
         [
             r"^(?:hi|hello|hey|hallo|moin|help|good (?:morning|evening|afternoon))\b[\w ,]{0,15}[!.?]*$",
             r"what (?:can|could) you do|who are you|what are you\b|how (?:do|can) (?:you work|i use you|you help)",
+        ],
+    ),
+    (
+        "docs",
+        [
+            r"^(?!.*\b(?:fix|fixed|solve|solved|resolved|did we)\b)(?:please |hey,? |so,? )*"
+            r"how (?:do|can|should|would|must) (?:i|we|you|one|people)\b(?!.*\b(?:last time|before)\b)",
+            r"^(?!.*\bfix\b)how to\b|\b(?:docs|documentation|documented|handbook)\b",
+            r"^what(?:'s| is| are) (?:our|the) (?:[\w-]+ ){0,3}(?:process|procedure|policy|rules?)\b",
         ],
     ),
     (

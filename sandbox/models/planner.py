@@ -16,7 +16,7 @@ from sandbox.models.structured import fill_schema
 from sandbox.models.toolmatch import KNOWN, fill_arguments, match_tool
 
 CLOSING = "_Offline demo model: I match plain questions to tools; connect a real model for reasoning._"
-_STRONG = frozenset({"help", "thread", "channels", "usage", "report", "handoff", "alerts", "fix"})
+_STRONG = frozenset({"help", "thread", "channels", "usage", "report", "handoff", "alerts", "fix", "docs"})
 _SUMMARISE = re.compile(r"^\s*summari[sz]e\b", re.IGNORECASE)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.models import answers, fixes, reports, runbooks
+from sandbox.models import answers, docs, fixes, reports, runbooks
 from sandbox.models.chat import JSON, ToolResult, ToolSpec
 from sandbox.models.intents import Intent
 from sandbox.models.questions import Ask
@@ -169,6 +169,15 @@ def runbook(ask: Ask, kitchen: Kitchen) -> Next:
     return [kitchen.call("lookup_runbook", alert=alert)]
 
 
+def documentation(ask: Ask, kitchen: Kitchen) -> Next:
+    """Search the documentation with the question as it is; where that tool is missing, the messages."""
+    if done := kitchen.of("search_docs"):
+        return docs.answer_docs(ask, done[-1])
+    if "search_docs" not in kitchen.tools:
+        return search(ask, kitchen)
+    return [kitchen.call("search_docs", query=ask.text)]
+
+
 def explain(_ask: Ask, kitchen: Kitchen) -> Next:
     """Say what the offered tools allow."""
     known = {
@@ -178,6 +187,7 @@ def explain(_ask: Ask, kitchen: Kitchen) -> Next:
         "find_recent_activity": "tell what people are on right now: “what is going on with payments right now?”",
         "list_channels": "list the channels that I watch: “what channels do you watch?”",
         "lookup_runbook": "look a runbook up: “what does the runbook for HighErrorRate say?”",
+        "search_docs": "answer from the documentation: “how do I rotate the webhook secret?”",
         "report_usage": "report usage and cost: “what did you cost this week?”",
         "report_channel": "report on a channel's alerts and what to change: “report on #ops-alerts”",
         "shift_handoff": "sum up what is still open: “shift handoff for #ops-alerts”",
@@ -202,6 +212,7 @@ RECIPES: dict[Intent, Callable[[Ask, Kitchen], Next]] = {
     "report": report,
     "handoff": handoff,
     "runbook": runbook,
+    "docs": documentation,
     "search": search,
     "help": explain,
 }

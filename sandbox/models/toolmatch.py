@@ -16,6 +16,8 @@ KNOWN = frozenset(
         "report_channel",
         "shift_handoff",
         "lookup_runbook",
+        "search_docs",
+        "read_doc",
     }
 )
 _READING = frozenset(

@@ -43,8 +43,10 @@ def check_blocks(value: Any, *, maximum: int = _MAX_BLOCKS) -> list[JSON] | None
         raise SlackError("invalid_blocks_format")
     if len(value) > maximum:
         raise _refuse(f"no more than {maximum} items allowed", "/blocks")
+    known: set[str] = set()
     for at, block in enumerate(value):
         _check_block(block, f"/blocks/{at}")
+        _check_id(block.get("block_id"), known, f"/blocks/{at}/block_id")
     tables = sum(block["type"] == "table" for block in value)
     if tables > 1:
         raise SlackError("invalid_blocks", errors=["only_one_table_allowed"])
@@ -81,6 +83,16 @@ def check_metadata(value: Any) -> JSON | None:
     return value
 
 
+def _check_id(block_id: Any, known: set[str], where: str) -> None:
+    if block_id is None:
+        return
+    if not isinstance(block_id, str) or len(block_id) > 255:
+        raise _refuse("must be less than 256 characters", where)
+    if block_id in known:
+        raise _refuse(f"`block_id` {block_id} already exists", where)
+    known.add(block_id)
+
+
 def _check_block(block: JSON, where: str) -> None:
     kind = block.get("type")
     if kind not in _TYPES:
@@ -90,7 +102,7 @@ def _check_block(block: JSON, where: str) -> None:
     elif kind == "header":
         _check_text(block.get("text"), f"{where}/text", 150, ("plain_text",))
     elif kind == "markdown":
-        if not isinstance(block.get("text"), str) or not block["text"]:
+        if not isinstance(block.get("text"), str) or not block["text"].strip():
             raise _refuse("must be more than 0 characters", f"{where}/text")
     elif kind in ("actions", "context", "context_actions"):
         _check_elements(block, where, {"actions": 25, "context": 10, "context_actions": 5}[kind])
@@ -170,10 +182,14 @@ def _check_table(block: JSON, where: str) -> None:
     if len(rows) > 100:
         raise _refuse("no more than 100 items allowed", f"{where}/rows")
     for at, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) > 20:
+        if not isinstance(row, list) or not row:
+            raise _refuse("no less than 1 items required", f"{where}/rows/{at}")
+        if len(row) > 20:
             raise _refuse("no more than 20 items allowed", f"{where}/rows/{at}")
         for column, cell in enumerate(row):
-            if not all(_texts(cell)):
+            if not isinstance(cell, dict) or cell.get("type") not in ("raw_text", "raw_number", "rich_text"):
+                raise _refuse("must be a raw_text or rich_text cell", f"{where}/rows/{at}/{column}")
+            if not all(_texts(cell)) or (cell["type"] == "raw_text" and not cell.get("text")):
                 raise _refuse("must be more than 0 characters", f"{where}/rows/{at}/{column}/text")
 
 

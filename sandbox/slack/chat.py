@@ -1,7 +1,8 @@
 """chat.*: posting, editing, deleting, ephemeral messages and permalinks."""
 
-from sandbox.slack.blocks import MAX_MARKDOWN, MAX_TEXT, check_attachments, check_blocks, check_metadata
+from sandbox.slack.blocks import check_metadata
 from sandbox.slack.call import Call, check_thread, joined_channel, visible_channel
+from sandbox.slack.messages import check_message
 from sandbox.slack.publish import publish_edit, publish_message, remove_message
 from sandbox.slack.records import JSON, Channel, Message, SlackError
 from sandbox.slack.render import render_message
@@ -126,23 +127,17 @@ def _own(slack: Slack, channel: Channel, ts: str, error: str) -> Message:
 
 def _content(call: Call, kept: Message | None = None) -> Message:
     """The call's text, blocks and attachments, checked; `kept` fills in what an update does not mention."""
-    markdown = call.text("markdown_text")
-    blocks = check_blocks(call.structured("blocks", "invalid_blocks_format"))
-    attachments = check_attachments(call.structured("attachments", "invalid_attachments"))
-    text = call.text("text")
-    if markdown:
-        if text or blocks:
-            raise SlackError("markdown_text_conflict")
-        if len(markdown) > MAX_MARKDOWN:
-            raise SlackError("msg_too_long")
-        text, blocks = markdown, [{"type": "markdown", "text": markdown}]
-    if kept and "blocks" not in call.args and "text" not in call.args and not markdown:
-        text, blocks = kept.text, kept.blocks
+    given: JSON = {
+        "text": call.text("text"),
+        "markdown_text": call.text("markdown_text"),
+        "blocks": call.structured("blocks", "invalid_blocks_format"),
+        "attachments": call.structured("attachments", "invalid_attachments"),
+    }
+    if kept and not {"blocks", "text", "markdown_text"} & set(call.args):
+        given.update(text=kept.text, blocks=kept.blocks)
     if kept and "attachments" not in call.args:
-        attachments = kept.attachments
-    if not text.strip() and not blocks and not attachments:
-        raise SlackError("no_text")
-    return Message("", "", text[:MAX_TEXT], blocks=blocks, attachments=attachments)
+        given["attachments"] = kept.attachments
+    return check_message(given)
 
 
 METHODS = {

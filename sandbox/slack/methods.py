@@ -10,6 +10,7 @@ from sandbox.slack import (
     files,
     reactions,
     streams,
+    usergroups,
     users,
     views,
 )
@@ -27,6 +28,7 @@ METHODS: dict[str, Handler] = {
     **files.METHODS,
     **reactions.METHODS,
     **streams.METHODS,
+    **usergroups.METHODS,
     **users.METHODS,
     **views.METHODS,
 }

@@ -36,6 +36,8 @@ _PER_MINUTE = {
     "reactions.get": _TIER_3,
     "reactions.remove": _TIER_2,
     "team.info": _TIER_3,
+    "usergroups.list": _TIER_2,
+    "usergroups.users.list": _TIER_2,
     "users.conversations": _TIER_3,
     "users.info": _TIER_4,
     "users.list": _TIER_2,

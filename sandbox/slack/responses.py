@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.slack.blocks import MAX_TEXT, check_attachments, check_blocks
 from sandbox.slack.chat import show_ephemeral
+from sandbox.slack.messages import check_message
 from sandbox.slack.publish import publish_edit, publish_message, remove_message
-from sandbox.slack.records import JSON, Message, SlackError
+from sandbox.slack.records import JSON, SlackError
 from sandbox.slack.render import render_message
 from sandbox.slack.state import ResponseUrl, Slack
 from sandbox.workspace import APP_ID
@@ -54,7 +54,7 @@ def respond(slack: Slack, target: ResponseUrl, body: Any) -> None:
         if original:
             remove_message(slack, original)
         return
-    content = _content(body)
+    content = check_message(body)
     if body.get("replace_original") and original:
         previous = render_message(workspace, original)
         original.edits.append({"text": original.text, "ts": workspace.new_ts()})
@@ -86,7 +86,7 @@ def _replace_ephemeral(slack: Slack, ts: str, body: JSON) -> None:
         del slack.ephemerals[ts]
         slack.feed.publish("delete", channel=item["channel"], ts=ts, thread_ts=item["thread_ts"])
         return
-    content = _content(body)
+    content = check_message(body)
     item |= {"text": content.text, "blocks": content.blocks, "attachments": content.attachments}
     slack.feed.publish("ephemeral", **item)
 
@@ -98,12 +98,3 @@ def show_ack(slack: Slack, channel_id: str, user: str, body: JSON | str | None) 
     if not body or not (body.get("text") or body.get("blocks") or body.get("attachments")):
         return
     respond(slack, ResponseUrl(channel_id, user, None, None, 0.0), body)
-
-
-def _content(body: JSON) -> Message:
-    blocks = check_blocks(body.get("blocks"))
-    attachments = check_attachments(body.get("attachments"))
-    text = str(body.get("text") or "")
-    if not text.strip() and not blocks and not attachments:
-        raise SlackError("no_text")
-    return Message("", "", text[:MAX_TEXT], blocks=blocks, attachments=attachments)

@@ -92,6 +92,7 @@ class Slack:
         self.streams: dict[tuple[str, str], Stream] = {}
         self.files: dict[str, StoredFile] = {}
         self.views: dict[str, JSON] = {}
+        self.usergroups: dict[str, tuple[str, list[str]]] = {}  # handle and members by id
         self.homes: dict[str, JSON] = {}
         self.prompts: dict[tuple[str, str], JSON] = {}
         self.titles: dict[tuple[str, str], str] = {}

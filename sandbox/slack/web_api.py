@@ -18,7 +18,7 @@ from sandbox.slack.state import Slack
 SCOPES = (
     "app_mentions:read,assistant:write,chat:write,commands,channels:history,groups:history,im:history,"
     "mpim:history,channels:join,channels:read,groups:read,im:read,mpim:read,im:write,files:read,files:write,"
-    "reactions:read,reactions:write,users:read,users:read.email,team:read"
+    "reactions:read,reactions:write,usergroups:read,users:read,users:read.email,team:read"
 )
 _APP_TOKEN_METHODS = ("apps.connections.open",)
 _NO_TOKEN_METHODS = ("api.test",)

@@ -114,6 +114,7 @@ async def test_a_question_that_is_deleted_before_its_turn_is_not_answered(world)
         await until_stored(services)
         await world.client.delete("ops", ts)
         other = await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> hello", user="oncall-a")
+        await until_stored(services, "hello")
     async with world.ratchet("worker") as services:
         await until_gone(services)
         await world.answers("ops", other)

@@ -110,7 +110,7 @@ async def test_a_reindexing_that_was_interrupted_goes_on_where_it_stopped(memory
         await memory.say(f"slow {number}")
     shown = io.StringIO()
     await reindex(memory.database, first, Console(file=shown))
-    assert await count(memory) == 20 and "every message has its vector in concepts/4" in shown.getvalue()
+    assert await count(memory) == 20 and "everything is embedded in concepts/4" in shown.getvalue()
 
     def interrupt(done, total):
         if done >= 8:

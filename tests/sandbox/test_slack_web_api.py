@@ -68,6 +68,19 @@ async def test_a_post_keeps_its_metadata_for_those_who_ask(slack: AsyncWebClient
     assert plain["messages"][0]["latest_reply"] == plain["messages"][1]["ts"]
 
 
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def buttons(count: int) -> list[dict[str, Any]]:
+    text = {"type": "plain_text", "text": "x"}
+    return [{"type": "button", "text": text, "action_id": f"a{number}"} for number in range(count)]
+
+
+def table(rows: int, columns: int, text: str = "x") -> dict[str, Any]:
+    return {"type": "table", "rows": [[{"type": "raw_text", "text": text}] * columns] * rows}
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -87,6 +100,23 @@ async def test_a_post_keeps_its_metadata_for_those_who_ask(slack: AsyncWebClient
             "msg_blocks_too_long",
         ),
         ({"markdown_text": "x" * 12001, "text": None}, "msg_too_long"),
+        ({"markdown_text": "x"}, "markdown_text_conflict"),
+        ({"blocks": "{"}, "invalid_blocks_format"),
+        ({"blocks": [{"type": "markdown", "text": ""}]}, "invalid_blocks"),
+        ({"blocks": [{"type": "markdown", "text": " \n"}]}, "invalid_blocks"),
+        ({"blocks": [{"type": "markdown", "text": "x" * 6001}] * 2}, "msg_blocks_too_long"),
+        ({"blocks": [{"type": "markdown", "text": "x" * 12000}, section("y" * 1201)]}, "msg_blocks_too_long"),
+        ({"blocks": [section("x"), {**section("y"), "block_id": "b" * 256}]}, "invalid_blocks"),
+        ({"blocks": [{**section("x"), "block_id": "b"}] * 2}, "invalid_blocks"),
+        ({"blocks": [{"type": "actions", "elements": buttons(26)}]}, "invalid_blocks"),
+        ({"blocks": [{"type": "actions", "elements": []}]}, "invalid_blocks"),
+        ({"blocks": [table(101, 1)]}, "invalid_blocks"),
+        ({"blocks": [table(1, 21)]}, "invalid_blocks"),
+        ({"blocks": [table(1, 0)]}, "invalid_blocks"),
+        ({"blocks": [table(0, 1)]}, "invalid_blocks"),
+        ({"blocks": [table(1, 1, "")]}, "invalid_blocks"),
+        ({"blocks": [table(1, 1), table(1, 1)]}, "invalid_blocks"),
+        ({"blocks": [{"type": "rich_text", "elements": [{"type": "text", "text": ""}]}]}, "invalid_blocks"),
         ({"metadata": {"event_type": "x"}}, "invalid_metadata_format"),
     ],
 )
@@ -95,6 +125,23 @@ async def test_what_slack_refuses_is_refused(
 ) -> None:
     given = {"channel": ops, "text": "hello", **fields}
     assert await refusal(slack.api_call("chat.postMessage", json=given)) == error
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [{"type": "markdown", "text": "x" * 12000}, section("y" * 1200)],
+        [{"type": "divider"}] * 50,
+        [section("x" * 3000)],
+        [{"type": "header", "text": {"type": "plain_text", "text": "x" * 150}}],
+        [{"type": "actions", "elements": buttons(25)}],
+        [table(100, 20)],
+    ],
+)
+async def test_what_is_just_within_the_limits_is_taken(
+    slack: AsyncWebClient, ops: str, blocks: list[dict[str, Any]]
+) -> None:
+    assert (await slack.chat_postMessage(channel=ops, text="hello", blocks=blocks))["ok"]
 
 
 async def test_long_text_is_cut(slack: AsyncWebClient, ops: str) -> None:

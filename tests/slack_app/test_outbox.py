@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from slack_app.outbox import Outbox, PostUnsettled
+from slack_app.parts import split
 from storage import leases, posts, turns
 from storage.leases import LeaseLost
 
@@ -99,6 +100,39 @@ async def test_whatever_happens_to_the_response_the_post_stands_once(
     [post] = await outbox.deliver(turn_id, lease)
     [message] = await written(thread_ts)
     assert (post.state, post.ts) == ("posted", message["ts"])
+
+
+CODE = "\n".join(f"line {number} of the log" for number in range(1500))
+
+
+async def test_a_long_answer_stands_whole_in_its_thread_whatever_happens_between_its_parts(
+    slack, database, intend, written, people
+):
+    thread_ts = await people.say("ops", "a question", user="oncall-a")
+    parts = split(f"What the log says:\n\n```text\n{CODE}\n```\n\nThat is all.")
+    turn_id, lease = await intend(*parts, thread_ts=thread_ts)
+    await people.fault("chat.postMessage", "drop_after_accept")
+    sender = asyncio.create_task(Outbox(slack, database, wait=lambda attempt: 0.01).deliver(turn_id, lease))
+    while not await written(thread_ts):
+        await asyncio.sleep(0.01)
+    sender.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sender
+    await people.fault("chat.postMessage", "ratelimited", retry_after=1)
+    done = await Outbox(slack, database, patience=0.2).deliver(turn_id, lease)
+    shown = [message["blocks"][0]["text"] for message in await written(thread_ts)]
+    assert len(parts) == 4 and shown == parts and {post.state for post in done} == {"posted"}
+    assert all(f"_Part {number}/4_" in text for number, text in enumerate(shown, 1))
+    assert [line for text in shown for line in text.splitlines() if line.startswith("line")] == CODE.splitlines()
+
+
+async def test_a_part_that_slack_refuses_does_not_keep_back_the_others(outbox, intend, written, people):
+    turn_id, lease = await intend("one\n\n_Part 1/3_", "two\n\n_Part 2/3_", "three\n\n_Part 3/3_")
+    await people.fault("chat.postMessage", "delay", seconds=0)
+    await people.fault("chat.postMessage", "error", error="restricted_action")
+    done = await outbox.deliver(turn_id, lease)
+    assert [post.state for post in done] == ["posted", "rejected", "posted"]
+    assert [message["blocks"][0]["text"] for message in await written()] == ["one\n\n_Part 1/3_", "three\n\n_Part 3/3_"]
 
 
 async def test_a_lost_search_after_a_lost_response_posts_nothing_twice(outbox, intend, written, people):

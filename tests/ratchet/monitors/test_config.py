@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.monitors.config import DEEPEST, LARGEST, load_monitors
+from ratchet.monitors.config import load_monitors
 from ratchet.settings import SettingsError
+from ratchet.yaml_files import DEEPEST, LARGEST
 
 ROOT = Path(__file__).parents[3]
 ENTRY = """

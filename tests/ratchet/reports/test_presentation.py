@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from ratchet.reports import chart
-from ratchet.reports.terminal import print_report
+from ratchet.reports.terminal import print_report, print_usage
 from ratchet.reports.text import render
 from storage.access import Viewer
 from storage.budgets import Budget
@@ -86,3 +86,23 @@ async def test_the_terminal_shows_the_same_numbers_and_no_markup(report, nasty):
     shown = out.getvalue()
     assert "1 alert fired 7 times" in shown.replace("alerts", "alert") and "[x](http://evil.example)" in shown
     assert "Raise its threshold" in shown and "7 of 7 times" in shown
+
+
+@pytest.mark.parametrize("counts", [None, {"questions": 1234, "answered": 7, "helpful": 5, "unhelpful": 2}])
+def test_the_usage_shows_help_channels_where_there_are_any(counts):
+    channel = {
+        "name": "#help",
+        "messages": 9,
+        "answers": 7,
+        "thumbs_up": 0,
+        "thumbs_down": 0,
+        "help": counts,
+        "budget": [],
+    }
+    summary = {"total_messages": 9, "total_thumbs_up": 0, "total_thumbs_down": 0, "total_llm_requests": 7}
+    usage = {"start_date": "a", "end_date": "b", "channel_count": 1, "summary": summary, "channels": [channel]}
+    shown = StringIO()
+    print_usage(Console(file=shown, width=120), {**usage, "modules": [], "llm_usage": []})
+    found = [line.split() for line in shown.getvalue().splitlines()]
+    assert (["#help", "1,234", "7", "5", "2"] in found) == (counts is not None)
+    assert ("Help channels" in shown.getvalue()) == (counts is not None)

@@ -1,0 +1,1 @@
+"""What Ratchet does by itself in help channels: answers out of the documentation, and care for what stays open."""

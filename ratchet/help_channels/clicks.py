@@ -1,0 +1,58 @@
+"""What the buttons in help channels do, in the transaction that stores the click."""
+
+from __future__ import annotations
+
+from uuid import uuid5
+
+from ratchet.help_channels.text import DRAFT, DRAFT_REQUEST, HELPFUL, UNHELPFUL
+from slack_app.events import Click
+from slack_app.inbox import NAMESPACE, Decide, Job, answer_job
+from storage import help_channels, turns
+from storage.db import Connection
+from storage.help_channels import QuestionKey
+from storage.turns import NewTurn
+
+
+def key_of(click: Click) -> QuestionKey:
+    """The question that a button stands below."""
+    return QuestionKey(click.team_id, click.channel_id, click.value)
+
+
+async def vote(conn: Connection, click: Click) -> list[Job]:
+    """Count a vote on an answer."""
+    await help_channels.vote(conn, key_of(click), click.user_id, helpful=click.action_id == HELPFUL)
+    return []
+
+
+async def draft(conn: Connection, click: Click) -> list[Job]:
+    """Have the agent propose an update in the thread, as whoever clicked first asked for it.
+
+    The turn is the proposal's: it has its ts, and a message is asked about once.
+    """
+    key = key_of(click)
+    if not click.message_ts or not await help_channels.may_draft(conn, key, click.user_id):
+        return []
+    turn = NewTurn(
+        turn_id=uuid5(NAMESPACE, "docs_draft:{}:{}:{}".format(*key)),
+        team_id=key.team_id,
+        channel_id=key.channel_id,
+        thread_ts=key.ts,
+        message_ts=click.message_ts,
+        requester_id=click.user_id,
+        source="mention",
+        question=DRAFT_REQUEST,
+    )
+    accepted = await turns.insert(conn, turn)
+    return [answer_job(key.team_id, key.channel_id, key.ts, turn.turn_id)] if accepted else []
+
+
+CLICKS: dict[str, Decide] = {HELPFUL: vote, UNHELPFUL: vote, DRAFT: draft}
+
+
+def first(others: Decide) -> Decide:
+    """What clicks do: these buttons' own, for all other ones what ``others`` does."""
+
+    async def decide(conn: Connection, click: Click) -> list[Job]:
+        return await CLICKS.get(click.action_id, others)(conn, click)
+
+    return decide

@@ -1,0 +1,63 @@
+"""What an approver sees, and what can be written into a modal."""
+
+import pytest
+
+from slack_app.approval_messages import reveal
+from slack_app.approvals import read_arguments
+from slack_app.approvers import ApproverDirectory, ApproverLookupError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, äöü, 漢字\n\tindented", "plain, äöü, 漢字\n\tindented"),
+        ("a\u202eb", "a⟨U+202E⟩b"),
+        ("a\u200bb\u2066c", "a⟨U+200B⟩b⟨U+2066⟩c"),
+        ("a\rb\x1b[0m", "a⟨U+000D⟩b⟨U+001B⟩[0m"),
+        ("\U000e0041\u3164\ufe0f\u2028", "⟨U+E0041⟩⟨U+3164⟩⟨U+FE0F⟩⟨U+2028⟩"),
+    ],
+)
+def test_what_cannot_be_seen_is_written_out(text, shown):
+    assert reveal(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- a", "one line for each"),
+        ("1: a", "one line for each"),
+        ("a: [", "no YAML"),
+        ("a: .nan", "Only texts"),
+        ("a: 2024-01-01", "quotes"),
+        ("a: &x 1\nb: *x", "aliases"),
+        ("a: !!python/object:os.system {}", "no YAML"),
+    ],
+)
+def test_what_is_no_arguments_is_refused(text, says):
+    assert says in read_arguments(text)[1]
+
+
+def test_arguments_are_read():
+    assert read_arguments("a: 'x: y'\nb: [1, true, null]\n") == ({"a": "x: y", "b": [1, True, None]}, None)
+
+
+async def test_approvers_are_found_by_what_nobody_else_can_take(sandbox, people, slack, user):
+    await people.create_user("mallory", real_name="oncall-b", email="mallory@example.com")
+    await people.create_user("robot", is_bot=True)
+    sandbox.slack.usergroups["S0000001"] = ("sre", [user["oncall-a"], user["oncall-b"]])
+    directory = ApproverDirectory(slack)
+    assert await directory.resolve(["@oncall-b", "oncall-b"]) == [user["oncall-b"]]
+    assert await directory.resolve(["@sre", "U12345678", "@oncall-a"]) == [
+        user["oncall-a"],
+        user["oncall-b"],
+        "U12345678",
+    ]
+    assert await directory.resolve(["S0000001"]) == [user["oncall-a"], user["oncall-b"]]
+    assert await directory.resolve(["mallory@example.com"]) != [user["oncall-b"]]
+    assert await directory.resolve(["@robot", "@nobody", "nobody@example.com", "S9999999"]) == []
+
+
+async def test_where_slack_does_not_say_who_approvers_are_nobody_is(people, slack):
+    await people.fault("users.list", "error", error="internal_error", times=3)
+    with pytest.raises(ApproverLookupError, match="internal_error"):
+        await ApproverDirectory(slack).resolve(["@oncall-b"])

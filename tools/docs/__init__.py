@@ -1,0 +1,1 @@
+"""Documents as text: cutting them into chunks, and changing them."""

@@ -1,0 +1,45 @@
+"""What the documentation says about a question, and how surely that is about it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from storage import document_search
+from storage.db import Database
+from storage.document_search import Found, confidence
+from storage.documents import embedded_text
+from tools.context import QUERY_CHARS, Embedder, EmbeddingError, embed_query
+
+
+async def find_in_docs(
+    database: Database, embedder: Embedder | None, question: str, *, limit: int
+) -> tuple[Found, str | None]:
+    """The best passages, with a note for the model where they were found by words alone.
+
+    Vectors are made behind the texts. Where that of the best passage is not there yet, it is made now: by words alone
+    it cannot be told what the documentation is not about.
+    """
+    space = None
+    if embedder:
+        async with database.connection() as conn:
+            space = await document_search.find_space(conn, embedder.space)
+    vector, note = await embed_query(embedder, space, question) if space or not embedder else (None, None)
+    async with database.connection() as conn:
+        found = await document_search.search(conn, question, limit=limit, vector=vector)
+    if embedder and found.hits and not found.cosine and note is None:
+        found = await _compare(embedder, question, found)
+    return found, note
+
+
+async def _compare(embedder: Embedder, question: str, found: Found) -> Found:
+    best = found.hits[0]
+    text = embedded_text(best.title, best.headings, best.text)
+    try:
+        asked, (told,) = await asyncio.gather(
+            embedder.embed_query(question[:QUERY_CHARS]), embedder.embed_texts([text])
+        )
+    except EmbeddingError:
+        return found
+    cosine = sum(a * b for a, b in zip(asked, told, strict=True))
+    return replace(found, cosine=cosine, confidence=confidence(cosine, found.share))

@@ -1,0 +1,55 @@
+"""A server behind a URL, over streamable HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from mcp.client.streamable_http import streamable_http_client
+
+from tools.mcp.spec import LARGEST_MESSAGE, START_SECONDS, ServerError, ServerSpec
+from tools.mcp.stdio import Reader, Writer
+
+
+@asynccontextmanager
+async def open_http(spec: ServerSpec) -> AsyncIterator[tuple[Reader, Writer]]:
+    """Open the server's endpoint. Redirects to other hosts, proxies and .netrc of the environment are not followed."""
+    timeout = httpx.Timeout(START_SECONDS, read=spec.timeout_seconds + 1)  # the call's own limit comes first
+    async with (
+        httpx.AsyncClient(
+            headers=dict(spec.headers), timeout=timeout, transport=_Limited(), trust_env=False, follow_redirects=False
+        ) as client,
+        streamable_http_client(str(spec.url), http_client=client) as (incoming, outgoing, _),
+    ):
+        try:
+            yield incoming, outgoing
+        finally:
+            incoming.close()
+            outgoing.close()
+
+
+class _Limited(httpx.AsyncHTTPTransport):
+    """Cuts a response off that is too long to be held in memory."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _LimitedStream(response.stream)
+        return response
+
+
+class _LimitedStream(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for chunk in self._inner:
+            length += len(chunk)
+            if length > LARGEST_MESSAGE:
+                raise ServerError(f"it sent a response of more than {LARGEST_MESSAGE >> 20} MiB")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

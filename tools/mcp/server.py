@@ -1,0 +1,244 @@
+"""One MCP server: started at the first call, and again when it died; pinned; left alone while it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+
+from tools.mcp import definitions
+from tools.mcp.breaker import Breaker
+from tools.mcp.connection import Connection
+from tools.mcp.definitions import INSTRUCTIONS, MOST_TOOLS, Offer
+from tools.mcp.results import as_text
+from tools.mcp.spec import CallRefused, ConnectionLost, ServerError, ServerSpec, SessionGone
+
+log = structlog.get_logger()
+CHANGED = "changed since it was pinned"
+
+
+class Unsettled(ToolException):
+    """A call failed, and may have had an effect all the same."""
+
+
+class Server:
+    """A server and what is known of it.
+
+    ``problem`` says why it could not be read at start, ``definitions`` holds what it said of its tools (by their
+    own names), and ``refused`` which of them are not offered, and why.
+    """
+
+    def __init__(self, spec: ServerSpec, breaker: Breaker | None = None) -> None:
+        self.spec = spec
+        self.problem: str | None = None
+        self.definitions: dict[str, dict[str, Any]] = {}
+        self.refused: dict[str, str] = {}
+        self._pins = dict(spec.pins)
+        self._breaker = breaker or Breaker()
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._draining: dict[Connection, asyncio.Task[None]] = {}
+
+    @property
+    def instructions(self) -> str:
+        """What it wants models to know; empty where that changed."""
+        return "" if INSTRUCTIONS in self.refused else self.definitions.get(INSTRUCTIONS, {}).get("instructions", "")
+
+    async def read(self) -> list[tuple[str, str, str]]:
+        """Start it, ask for its tools, and end it. Returns what can be pinned: name, SHA-256, definition (JSON)."""
+        connection = Connection(self.spec)
+        try:
+            await connection.open()
+            self.problem, self.definitions = None, self._take(connection.offer)
+        except ServerError as error:
+            self.problem = str(error)
+        finally:
+            await connection.close()
+        return [
+            (name, definitions.digest(said), json.dumps(said))
+            for name, said in self.definitions.items()
+            if self._objection(name, said) is None
+        ]
+
+    def pin(self, known: Mapping[str, tuple[str, str]]) -> None:
+        """Take the pins (SHA-256 and definition by name) of first sight, and judge the tools by them.
+
+        What is configured takes precedence. Where the server could not be read, what it said at first sight stands
+        in for it.
+        """
+        self._pins = {**{name: sha256 for name, (sha256, _) in known.items()}, **self.spec.pins}
+        if self.problem is not None:
+            self.definitions = {
+                name: json.loads(text)
+                for name, (sha256, text) in known.items()
+                if sha256 == self._pins[name] and self._taken(name)
+            }
+        self._judge(self.definitions)
+
+    def pin_of(self, name: str) -> str:
+        """The SHA-256 that a tool must have, or an empty string."""
+        return self._pins.get(name, "")
+
+    def tools(self) -> list[BaseTool]:
+        """Its tools, as far as they can be offered."""
+        return [
+            self._tool(name, said)
+            for name, said in self.definitions.items()
+            if name != INSTRUCTIONS and name not in self.refused
+        ]
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """Call one of its tools.
+
+        Raises:
+            ToolException: it did not run; the message is for the model.
+            Unsettled: it failed, and may have had an effect.
+        """
+        left = self._breaker.seconds_left()
+        if left:
+            raise ToolException(
+                f"The MCP server {self.spec.name} failed several times in a row and is left alone for another "
+                f"{left:.0f} s. Go on without it, and say so."
+            )
+        try:
+            text = await self._attempt(tool, arguments)
+        except CallRefused as error:
+            self._breaker.succeeded()
+            raise Unsettled(f"{self._named(tool)} was refused by its server: {error}") from error
+        except ServerError as error:
+            self._failed(error)
+            if isinstance(error, ConnectionLost):
+                raise Unsettled(
+                    f"{self._named(tool)} was cut off ({error}): whether it had an effect is unknown. "
+                    "The server is started again at the next call."
+                ) from error
+            raise ToolException(f"The MCP server {self.spec.name} cannot be reached: {error}.") from error
+        except ToolException:
+            self._breaker.succeeded()
+            raise
+        self._breaker.succeeded()
+        return text
+
+    async def close(self) -> None:
+        """End its process or session."""
+        held = [self._connection] if self._connection else []
+        await asyncio.gather(*(connection.close() for connection in (*held, *self._draining)))
+        await asyncio.gather(*self._draining.values())
+
+    async def _attempt(self, tool: str, arguments: Mapping[str, Any], *, again: bool = True) -> str:
+        connection = await self._connected()
+        if tool in self.refused:
+            raise ToolException(
+                f"{self._named(tool)} is disabled: {self.refused[tool]}. An operator must look at it first."
+            )
+        try:
+            async with asyncio.timeout(self.spec.timeout_seconds):
+                result = await connection.call(tool, arguments)
+        except TimeoutError:
+            self._retire(connection)
+            raise ConnectionLost(f"no answer within {self.spec.timeout_seconds:g} s") from None
+        except SessionGone:
+            self._retire(connection)
+            if not again:
+                raise
+            return await self._attempt(tool, arguments, again=False)
+        except (ConnectionLost, asyncio.CancelledError):  # a call that nobody waits for would go on
+            self._retire(connection)
+            raise
+        text = as_text(result)
+        if result.isError:
+            raise Unsettled(text)
+        return text
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            connection = self._connection
+            if connection is None or not connection.alive:
+                self._retire(connection)
+                connection = Connection(self.spec)
+                await connection.open()
+                self._connection = connection
+                self._judge(self._take(connection.offer))
+            elif connection.stale:
+                await connection.list_tools()
+                self._judge(self._take(connection.offer))
+            return connection
+
+    def _retire(self, connection: Connection | None) -> None:
+        """Make no more calls through a connection, and end it after those that are under way."""
+        if connection is None:
+            return
+        if self._connection is connection:
+            self._connection = None
+        if connection not in self._draining:
+            self._draining[connection] = asyncio.create_task(self._drain(connection))
+
+    async def _drain(self, connection: Connection) -> None:
+        await connection.idle.wait()
+        await connection.close()
+        del self._draining[connection]
+
+    def _failed(self, error: ServerError) -> None:
+        log.warning("an MCP server failed", server=self.spec.name, error=str(error))
+        if self._breaker.failed():
+            log.error("an MCP server fails again and again and is left alone for a while", server=self.spec.name)
+
+    def _take(self, offer: Offer) -> dict[str, dict[str, Any]]:
+        return {name: said for name, said in offer.definitions().items() if self._taken(name)}
+
+    def _taken(self, name: str) -> bool:
+        return name == INSTRUCTIONS or self.spec.allow is None or name in self.spec.allow
+
+    def _judge(self, said: Mapping[str, dict[str, Any]]) -> None:
+        """Disable what is not as it was pinned, or does not fit."""
+        refused = {}
+        names = [name for name in said if name != INSTRUCTIONS]
+        for name in said:
+            why = self._objection(name, said[name])
+            sha256 = definitions.digest(said[name])
+            if why is None and self._pins.get(name, sha256) != sha256:
+                why = f"{CHANGED}, and is now {sha256}"
+                if self.refused.get(name) != why:
+                    log.error(
+                        "what an MCP server says of a tool changed: it is disabled",
+                        server=self.spec.name,
+                        tool=name,
+                        pinned=self._pins[name],
+                        now=sha256,
+                        accept=f"ratchet tools --accept {self.spec.name}",
+                    )
+            elif why is None and name in names[MOST_TOOLS:]:
+                why = f"the server has more than {MOST_TOOLS} tools; name those to take in `allow`"
+            if why:
+                refused[name] = why
+        self.refused = refused
+
+    def _objection(self, name: str, said: Mapping[str, Any]) -> str | None:
+        return None if name == INSTRUCTIONS else definitions.objection(self.spec.name, said)
+
+    def _named(self, tool: str) -> str:
+        return definitions.tool_name(self.spec.name, tool)
+
+    def _tool(self, name: str, said: Mapping[str, Any]) -> BaseTool:
+        async def call(**arguments: Any) -> str:
+            return await self.call(name, arguments)
+
+        return StructuredTool(
+            name=self._named(name),
+            description=definitions.describe(self.spec.name, said),
+            args_schema=definitions.schema(said),
+            coroutine=call,
+            handle_tool_error=_as_result,
+            extras={"effect": self.spec.effects.get(name, "change")},
+        )
+
+
+def _as_result(error: ToolException) -> str:
+    """A failure that may have had an effect is a result, so that the ledger of effects does not repeat the call."""
+    if isinstance(error, Unsettled):
+        return str(error)
+    raise error

@@ -1,0 +1,99 @@
+"""All MCP servers: the door for the rest of Ratchet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from langchain_core.tools import BaseTool
+
+import prompts
+from storage import mcp_tools
+from storage.db import Database
+from tools.mcp import definitions
+from tools.mcp.definitions import INSTRUCTIONS
+from tools.mcp.server import Server
+from tools.mcp.spec import SEPARATOR, ServerSpec
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ToolState:
+    """Where a tool stands; ``pin`` is the SHA-256 it must have, ``refused`` why it is not offered."""
+
+    name: str
+    source: str
+    effect: str
+    pin: str
+    configured: bool
+    refused: str | None
+
+
+class McpServers:
+    """The configured servers, their tools and their instructions."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self.servers = servers
+
+    def tools(self) -> list[tuple[str, BaseTool]]:
+        """The tools that can be offered, with their sources."""
+        return [(source(server), tool) for server in self.servers for tool in server.tools()]
+
+    def states(self) -> list[ToolState]:
+        """Every tool, and the servers' instructions, whether offered or not."""
+        return [
+            ToolState(
+                definitions.tool_name(server.spec.name, name) if name != INSTRUCTIONS else f"{server.spec.name} {name}",
+                source(server),
+                server.spec.effects.get(name, "change") if name != INSTRUCTIONS else "",
+                server.pin_of(name),
+                name in server.spec.pins,
+                server.refused.get(name),
+            )
+            for server in self.servers
+            for name in server.definitions
+        ]
+
+    def instructions(self, allowed: Collection[str]) -> str:
+        """What those servers say of themselves whose tools are allowed, for the prompt; empty where nobody does."""
+        said = [
+            f"{server.spec.name}:\n{definitions.quote(server.instructions)}"
+            for server in self.servers
+            if server.instructions and any(name.startswith(server.spec.name + SEPARATOR) for name in allowed)
+        ]
+        return prompts.render("mcp_servers", servers="\n\n".join(said)) if said else ""
+
+
+def source(server: Server) -> str:
+    """Where its tools come from, in the catalogue's words."""
+    return f"MCP server {server.spec.name}"
+
+
+@asynccontextmanager
+async def open_servers(specs: Sequence[ServerSpec], database: Database) -> AsyncIterator[McpServers]:
+    """Read every server's tools, all at once and in limited time, and pin what was never seen before.
+
+    A server that does not answer is offered as it was at first sight, or, if it was never seen, left out. Each is
+    started again at the first call of one of its tools, and ended with the context.
+    """
+    servers = [Server(spec) for spec in specs]
+    offers = await asyncio.gather(*(server.read() for server in servers))
+    async with database.connection() as conn:
+        for server, offer in zip(servers, offers, strict=True):
+            await mcp_tools.remember(conn, server.spec.name, offer)
+        pins = await mcp_tools.load(conn)
+    for server in servers:
+        server.pin({pin.tool: (pin.sha256, pin.definition) for pin in pins if pin.server == server.spec.name})
+        if server.problem:
+            what = "offered as it was first seen" if server.definitions else "left out until a restart"
+            log.warning(
+                "an MCP server did not answer", server=server.spec.name, problem=server.problem, consequence=what
+            )
+    try:
+        yield McpServers(servers)
+    finally:
+        await asyncio.gather(*(server.close() for server in servers))
