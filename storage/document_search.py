@@ -19,6 +19,7 @@ from psycopg.rows import class_row
 
 from storage import db
 from storage.db import Connection
+from storage.documents import embedded_text
 from storage.vectors import Space, SpaceVector, literal
 
 K1, B = 2.0, 0.9
@@ -31,6 +32,7 @@ MOST_WORDS = 24  # the rarest words of a query; the others change no order
 LONGEST_QUERY = 2000
 NEIGHBOUR = 0.7  # a neighbour with this share of the best chunk's score is shown with it
 MOST_JOINED = 3  # chunks of one hit
+COMPARED = 3  # chunks that are worth a vector of their own at once
 
 # For a transaction: go by the indexes of words. Half of a short search would be compilation.
 SETTINGS = "select set_config(name, 'off', true) from unnest(array['enable_seqscan', 'jit']) as name"
@@ -58,14 +60,13 @@ class ChunkHit:
 class Found:
     """The best chunks, and how likely it is (0 to 1) that they are about what was asked.
 
-    Of the best one: ``share`` is how much of the weight of the query's words it holds, None where words were not
-    looked at; ``cosine`` is how near it is, 0 where it has no vector.
+    ``unembedded`` are the very best ones, where the best of all has no vector yet: of each the share of the weight of
+    the query's words that it holds, and its text as it would be embedded.
     """
 
     hits: list[ChunkHit]
     confidence: float
-    share: float | None = None
-    cosine: float = 0.0
+    unembedded: tuple[tuple[float | None, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,22 @@ async def search(
         return Found([], 0.0)
     ranked = _fuse(await _score(conn, keys, known, vector))
     hits = await _hits(conn, ranked, limit)
-    best, asked = ranked[0], sum(word.weight for word in words)
-    share = best.words / asked if asked > 0 else None
-    return Found(hits, confidence(best.cosine, share), share, best.cosine)
+    asked = sum(word.weight for word in words)
+    best, *others = [(c.words / asked if asked > 0 else None, c) for c in ranked[:COMPARED]]
+    texts = [] if best[1].cosine else [await _text(conn, candidate) for _, candidate in (best, *others)]
+    unembedded = zip((share for share, _ in (best, *others)), texts, strict=False)
+    return Found(hits, confidence(best[1].cosine, best[0]), tuple(unembedded))
+
+
+async def _text(conn: Connection, candidate: _Candidate) -> str:
+    """A chunk's text as it is embedded; empty where it is gone."""
+    cur = await conn.execute(
+        """select d.title, c.headings, c.text from document_chunks c join documents d using (document_id)
+           where c.document_id = %s and c.position = %s""",
+        (candidate.document_id, candidate.position),
+    )
+    row = await cur.fetchone()
+    return embedded_text(*row) if row else ""
 
 
 async def find_space(conn: Connection, name: str) -> Space | None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from storage import document_search
 from storage.db import Database
 from storage.document_search import Found, confidence
-from storage.documents import embedded_text
 from tools.context import QUERY_CHARS, Embedder, EmbeddingError, embed_query
 
 
@@ -17,8 +16,8 @@ async def find_in_docs(
 ) -> tuple[Found, str | None]:
     """The best passages, with a note for the model where they were found by words alone.
 
-    Vectors are made behind the texts. Where that of the best passage is not there yet, it is made now: by words alone
-    it cannot be told what the documentation is not about.
+    Vectors are made behind the texts. Where those of the best passages are not there yet, they are made now: by words
+    alone it cannot be told what the documentation is not about.
     """
     space = None
     if embedder:
@@ -27,19 +26,17 @@ async def find_in_docs(
     vector, note = await embed_query(embedder, space, question) if space or not embedder else (None, None)
     async with database.connection() as conn:
         found = await document_search.search(conn, question, limit=limit, vector=vector)
-    if embedder and found.hits and not found.cosine and note is None:
+    if embedder and found.unembedded and note is None:
         found = await _compare(embedder, question, found)
     return found, note
 
 
 async def _compare(embedder: Embedder, question: str, found: Found) -> Found:
-    best = found.hits[0]
-    text = embedded_text(best.title, best.headings, best.text)
+    texts = [text for _, text in found.unembedded]
     try:
-        asked, (told,) = await asyncio.gather(
-            embedder.embed_query(question[:QUERY_CHARS]), embedder.embed_texts([text])
-        )
+        asked, told = await asyncio.gather(embedder.embed_query(question[:QUERY_CHARS]), embedder.embed_texts(texts))
     except EmbeddingError:
         return found
-    cosine = sum(a * b for a, b in zip(asked, told, strict=True))
-    return replace(found, cosine=cosine, confidence=confidence(cosine, found.share))
+    cosines = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in told]
+    sure = [confidence(cosine, share) for cosine, (share, _) in zip(cosines, found.unembedded, strict=True)]
+    return replace(found, confidence=max(sure))
