@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
+import sys
 from pathlib import Path
 from string import Template
 
@@ -85,9 +87,9 @@ README = """\
 
 The tool `$name` for Ratchet. Fill in `$module.py`, then
 
-    python -m pytest                    # in this folder
-    uv pip install .                    # into Ratchet's environment
-    ratchet tools                       # lists $name
+    cd $folder && $python -m pytest
+    $uv pip install --python $python $folder
+    $ratchet tools                      # lists $name
 
 and allow it in `configs/ratchet.yaml`, for everybody or for a channel:
 
@@ -115,6 +117,13 @@ def write_package(name: str, directory: Path) -> Path:
         "sentence": words.capitalize(),
     }
     folder = directory / package
+    programs = Path(sys.executable).parent
+    values |= {
+        "folder": shlex.quote(str(folder.absolute())),
+        "python": shlex.quote(sys.executable),
+        "uv": shlex.quote(str(programs / "uv")),
+        "ratchet": shlex.quote(str(programs / "ratchet")),
+    }
     try:
         folder.mkdir(parents=True)
         for file, text in (

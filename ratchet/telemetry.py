@@ -69,3 +69,4 @@ def configure_logging(*, level: str, readable: bool, redactor: Redactor) -> None
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of every try; what fails in the end is told anyway

@@ -39,7 +39,7 @@ async def run_refresh(settings: Settings, names: Sequence[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     async with open_storage(settings) as database, open_refresher(settings, database) as refresher:
         if refresher is None or not refresher.sources:
-            console.print(f"{settings.documentation} names no sources.", markup=False)
+            console.print(f"{settings.documentation} names no sources, so there is no documentation.", markup=False)
         if refresher is None:
             return 0
         try:

@@ -139,6 +139,10 @@ def load_sources(path: Path, environ: Mapping[str, str] | None = None) -> list[S
     Raises:
         SettingsError: it cannot be read, or a source lacks something or has what it must not have.
     """
+    if not path.is_file():
+        raise SettingsError(
+            f"RATCHET_DOCUMENTATION names {path}, which is no file: configs/docs.yaml shows how to write one"
+        )
     content = read_mapping(path, of="`sources:` with a list")
     if unknown := next((key for key in content if key != "sources"), None):
         raise SettingsError(f"{path}: unknown key {unknown}; there is only sources")

@@ -18,7 +18,7 @@ from dulwich.object_store import iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError, NameResolutionError
 
 from ratchet.documentation.config import GitConfig
 from ratchet.documentation.source import (
@@ -220,4 +220,9 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MaxRetryError):
+        host = getattr(error.pool, "host", None) or "the server"
+        if isinstance(error.reason, NameResolutionError):
+            return f"{host} cannot be resolved: check the url"
+        return f"{host} does not answer ({type(error.reason).__name__})"
     return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     corpus: Annotated[Path, typer.Option(help="Folder of documents: .md, .mdx, .rst, .txt.")],
-    queries: Annotated[Path, typer.Option(help="Queries with the paths of their pages, one JSON object a line.")],
+    queries: Annotated[Path, typer.Option(help='A line each: {"query": "…", "relevant": ["path in the corpus", …]}.')],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Find the pages that answer questions: by words, by vectors, by both, and by a plain vector store."""

@@ -16,10 +16,7 @@ def answer_docs(ask: Ask, result: ToolResult) -> str:
         return show_error(result)
     found = rows(value, "results")
     if not found:
-        return (
-            "The documentation does not cover this. It could be added: write it into one of the configured sources, or "
-            "ask for a documentation update in this thread."
-        )
+        return "The documentation does not cover this."
     best, *others = found
     quoted = _quote(str(best.get("text") or ""), ask.query.lower().split())
     lines = [f"The documentation says, in {_place(best)}:", quoted]

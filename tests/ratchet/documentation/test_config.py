@@ -127,5 +127,5 @@ sources:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"cannot read .*gone\.yaml: No such file"):
+    with pytest.raises(SettingsError, match=r"RATCHET_DOCUMENTATION names .*gone\.yaml, which is no file"):
         load_sources(tmp_path / "gone.yaml", {})
