@@ -26,7 +26,7 @@ from langchain_core.tools import BaseTool, ToolException
 from langgraph.types import interrupt
 from pydantic import ValidationError
 
-from agent.context import ApproversUnknown, TurnContext
+from agent.context import ApproversUnknown, Approving, TurnContext
 from agent.errors import Refusal
 from agent.redaction import Redactor
 from storage import approvals, audit, posts
@@ -90,7 +90,7 @@ class Desk:
         if known.status != "approved":
             raise await self._refuse(known)
         if (problem := _mismatch(entry, call, known, context)) is not None:
-            raise await self._void(known, context, problem)
+            raise Refusal("tool_mismatch", f"Not run: {problem} Tell the user.")
         async with self._database.connection() as conn:
             post = await posts.get(conn, known.post_id)
         approving = context.approving
@@ -117,6 +117,23 @@ class Desk:
                 "Make the call again if it is still needed; it will be asked for anew.",
             )
 
+    async def drop(self, context: TurnContext, call_id: str, why: str) -> None:
+        """A call was refused: nothing that people decided about it is due any more, and its message says so."""
+        async with self._database.connection() as conn:
+            known = await approvals.newest(conn, context.turn_id, call_id)
+        if known is None or known.used_at is not None:
+            return
+        async with self._database.connection() as conn, conn.transaction():
+            ended = await approvals.void(
+                conn, known.approval_id, storable(why.removeprefix("Not run: ").partition(" Tell the user")[0])
+            )
+            if ended is None:  # rejected or expired, which its message says already
+                await approvals.use(conn, known.approval_id)
+                return
+            if context.approving:
+                await context.approving.tell(conn, ended)
+            await audit.record(conn, who=known.decided_by or "ratchet", action="approval_void", details=details(known))
+
     async def _request(
         self,
         entry: CatalogueEntry,
@@ -136,15 +153,17 @@ class Desk:
             raise Refusal("tool_denied", f"Not run: {tool} needs a person's approval. {error}") from error
         if not asked:
             raise Refusal("tool_denied", NO_APPROVERS.format(tool=tool))
-        if asked == [context.requester.user_id] and not approving.self_approval:
+        involved = {context.requester.user_id, replaces.decided_by if replaces else None}
+        if not approving.self_approval and involved.issuperset(asked):
             raise Refusal(
                 "tool_denied",
-                f"Not run: {tool} needs a person's approval, and the only approver of this channel is the requester, "
-                "who may not approve their own request. An operator can name others, or set self_approval.",
+                f"Not run: {tool} needs a person's approval, and every approver who can read this conversation asked "
+                "for it or edited it, and may not approve what is their own. Ask in a channel with other approvers; "
+                "an operator can name some, or set self_approval.",
             )
         if (problem := describe_problem(entry.tool, arguments)) is not None:
             raise Refusal("tool_malformed", f"Not run: {problem}")
-        preview = await self._preview(entry, dict(arguments), context)
+        preview = await self._preview(entry, dict(arguments), context, approving)
         revision = replaces.revision + 1 if replaces else 0
         key = thread_key(context.viewer.team_id, context.viewer.asked_in, context.thread_ts or "")
         name, attachment = preview.attachment or (None, None)
@@ -180,7 +199,9 @@ class Desk:
             raise StorageError("a request for approval vanished")
         return made
 
-    async def _preview(self, entry: CatalogueEntry, arguments: dict[str, Any], context: TurnContext) -> Preview:
+    async def _preview(
+        self, entry: CatalogueEntry, arguments: dict[str, Any], context: TurnContext, approving: Approving
+    ) -> Preview:
         """What is shown to the approvers: whole and without secrets, or nothing is asked."""
         build: Callable[[dict[str, Any], ToolContext], Awaitable[Preview]] | None
         build = (entry.tool.extras or {}).get("preview")
@@ -209,12 +230,13 @@ class Desk:
             )
         if storable(dict(arguments)) != dict(arguments) or any(storable(text) != text for text in shown):
             raise Refusal("tool_malformed", "Not run: the arguments hold characters that cannot be shown.")
-        if preview.attachment and len(preview.attachment[1]) > LONGEST_ATTACHMENT:
-            raise Refusal("tool_denied", "Not run: it is too long for a person to look through. Make smaller changes.")
-        if len(preview.summary) > LONGEST_SUMMARY:
+        if len(approving.show(preview.summary)) > LONGEST_SUMMARY:
             rest = f"{preview.summary}\n\n{preview.attachment[1]}" if preview.attachment else preview.summary
             name = preview.attachment[0] if preview.attachment else f"{entry.name}.md"
-            return Preview(f"`{entry.name}`: the whole request is in the file above.", (name, rest), preview.bound)
+            summary = f"`{entry.name}`: the whole request is in the file above."
+            preview = Preview(summary, (name, rest), preview.bound)
+        if preview.attachment and len(approving.show(preview.attachment[1])) > LONGEST_ATTACHMENT:
+            raise Refusal("tool_denied", "Not run: it is too long for a person to look through. Make smaller changes.")
         return preview
 
     async def _refuse(self, known: Approval) -> Refusal:
@@ -235,15 +257,6 @@ class Desk:
                 "request expired and that they can ask you anew.",
             )
         return Refusal("tool_mismatch", f"Not run: {known.reason or 'the request was withdrawn.'} Tell the user.")
-
-    async def _void(self, known: Approval, context: TurnContext, problem: str) -> Refusal:
-        """What was approved is not what would run: nobody's approval counts for that."""
-        async with self._database.connection() as conn, conn.transaction():
-            ended = await approvals.void(conn, known.approval_id, problem)
-            if ended and context.approving:
-                await context.approving.tell(conn, ended)
-            await audit.record(conn, who=known.decided_by or "", action="approval_void", details=details(known))
-        return Refusal("tool_mismatch", f"Not run: {problem} Tell the user.")
 
 
 def digest(value: Any) -> str:

@@ -59,11 +59,14 @@ class Approving(Protocol):
         """The user ids of the channel's approvers; none where none is configured.
 
         Raises:
-            ApproversUnknown: they are configured, and could not be found.
+            ApproversUnknown: they are configured, and could not be found, or cannot read where they would be asked.
         """
 
     def permalink(self, channel_id: str, ts: str, thread_ts: str | None) -> str:
         """The address of a message."""
+
+    def show(self, text: str) -> str:
+        """A request's text as the approvers see it, which may be longer."""
 
     async def ask(self, conn: Connection, approval: Approval) -> None:
         """Inside the transaction that has the turn wait: note what is to be posted. Asking twice asks once."""

@@ -82,6 +82,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             action = "tool_run" if ok else "tool_failed"
         except Refusal as refusal:
             action, content = refusal.action, refusal.reason
+            await self._desk.drop(context, str(call["id"]), self._redactor.clean(content))
         content = self._cap(self._redactor.clean(content))
         self._audit(context, call, action)
         context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note="" if ok else content[:120])

@@ -99,8 +99,12 @@ class Answering:
         if young:
             await self._catch_up.before(young)
         gave_up: str | None = None
+        settled: set[UUID] = set()
         while True:
             due = await self._next(turn_id)
+            if due in settled:  # it got no further: it is not to hold up this one
+                due = turn_id
+            settled.add(due)
             gave_up = await self._settle(due) or gave_up
             if due == turn_id or not await self._is_open(turn_id):
                 return gave_up
@@ -174,6 +178,7 @@ class Answering:
         if turn.status == "running":
             gave_up = await self._work(turn, lease)
         await self._outbox.deliver(turn.turn_id, lease)
+        await self._approvals.decisions.withdraw_unseen(turn.turn_id)
         await self._pictures.follow(turn, lease)
         return gave_up
 

@@ -19,14 +19,19 @@ from storage.db import Connection, Database
 from storage.leases import Lease
 from storage.turns import Turn
 
-MODULE = "approval"
+NOBODY = "Slack knows none of the approvers that are configured for this channel as a full member of the workspace."
+NO_READER = (
+    "None of the approvers can read this conversation, so nobody could decide here. Tell the user to ask in a channel "
+    "that they share with an approver, such as a public one."
+)
 
 
 class ChannelApproving:
     """Implements ``agent.context.Approving`` for one channel."""
 
-    def __init__(self, desk: ApprovalDesk, names: Sequence[str], *, self_approval: bool) -> None:
+    def __init__(self, desk: ApprovalDesk, channel_id: str, names: Sequence[str], *, self_approval: bool) -> None:
         self._desk = desk
+        self._channel_id = channel_id
         self._names = names
         self._self_approval = self_approval
 
@@ -41,23 +46,33 @@ class ChannelApproving:
         return self._self_approval
 
     async def approvers(self) -> Sequence[str]:
-        """The user ids of the channel's approvers.
+        """The user ids of the channel's approvers who can read it.
 
         Raises:
-            ApproversUnknown: Slack does not say who they are, or knows none of them.
+            ApproversUnknown: Slack does not say who they are, knows none of them, or lets none of them read there.
         """
+        if not self._names:
+            return []
         try:
             found = await self._desk.directory.resolve(self._names)
+            readers = await self._desk.directory.readers(self._channel_id)
         except ApproverLookupError as error:
             raise ApproversUnknown(f"{error}. Try again later.") from error
         found = [user_id for user_id in found if user_id != self._desk.identity.bot_user_id]
-        if self._names and not found:
-            raise ApproversUnknown("Slack knows none of the approvers that are configured for this channel.")
-        return found
+        if not found:
+            raise ApproversUnknown(NOBODY)
+        able = [user_id for user_id in found if readers is None or user_id in readers]
+        if not able:
+            raise ApproversUnknown(NO_READER)
+        return able
 
     def permalink(self, channel_id: str, ts: str, thread_ts: str | None) -> str:
         """The address of a message."""
         return self._desk.identity.permalink(channel_id, ts, thread_ts)
+
+    def show(self, text: str) -> str:
+        """A request's text as the approvers see it, which may be longer."""
+        return looks.summary(text)
 
     async def ask(self, conn: Connection, approval: Approval) -> None:
         """Inside the transaction that has the turn wait: note the request's post, and when it ends."""
@@ -68,7 +83,7 @@ class ChannelApproving:
             channel_id=approval.channel_id,
             thread_ts=approval.thread_ts,
             text=looks.ask_text(approval),
-            module=MODULE,
+            module=looks.MODULE,
             blocks=looks.buttons(approval),
         )
         end = approval.expires_at + timedelta(seconds=1)
@@ -106,7 +121,7 @@ class ApprovalDesk:
     def of(self, channel_id: str, channel_name: str) -> ChannelApproving:
         """How a channel's turns ask."""
         names, self_approval = self._policies.approvers(channel_id, channel_name)
-        return ChannelApproving(self, names, self_approval=self_approval)
+        return ChannelApproving(self, channel_id, names, self_approval=self_approval)
 
     async def show_files(self, turn: Turn, lease: Lease) -> None:
         """Share the files of a turn's requests before their buttons appear, as messages where Slack takes no file.
@@ -147,5 +162,5 @@ class ApprovalDesk:
                     channel_id=approval.channel_id,
                     thread_ts=approval.thread_ts,
                     text=text,
-                    module=MODULE,
+                    module=looks.MODULE,
                 )

@@ -246,7 +246,7 @@ async def open_services(
                 approvals=ApprovalDesk(
                     database,
                     policies=policies,
-                    directory=ApproverDirectory(client),
+                    directory=ApproverDirectory(client, database, identity.team_id),
                     identity=identity,
                     decisions=approvals,
                     uploads=uploads,

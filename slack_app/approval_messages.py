@@ -12,6 +12,7 @@ from slack_app import mrkdwn, parts
 from storage.approvals import Approval
 
 APPROVE, REJECT, EDIT = "approval_approve", "approval_reject", "approval_edit"
+MODULE = "approval"  # of posts
 LONGEST_EDIT = 3000  # what Slack takes as the initial value of an input
 LONGEST_REASON = 500
 SHOWN_APPROVERS = 10
@@ -33,13 +34,18 @@ def reveal(text: str) -> str:
     )
 
 
+def summary(text: str) -> str:
+    """A request's summary as the approvers see it: nothing hidden, and nobody notified."""
+    return mrkdwn.unmention(reveal(text))
+
+
 def ask_text(approval: Approval) -> str:
     """What the approvers read, in Markdown."""
     people = ", ".join(f"<@{user_id}>" for user_id in approval.approvers[:SHOWN_APPROVERS])
     more = len(approval.approvers) - SHOWN_APPROVERS
     lines = [
         f"**Approval needed** for `{approval.tool}`, asked for by <@{approval.requester_id}>",
-        mrkdwn.unmention(reveal(approval.summary)),
+        summary(approval.summary),
     ]
     if approval.edited_by:
         lines[0] += f" and edited by <@{approval.edited_by}>"
@@ -72,8 +78,10 @@ def outcome(approval: Approval) -> str:
             return "⌛ Expired: nobody decided in time, so nothing was done."
         case "superseded":
             return f"✏️ Edited by {who}; a new request takes its place."
+        case "void" if approval.decided_by is None:
+            return f"⛔ Withdrawn{why}"
         case "void":
-            return f"⛔ Approved by {who}, but not run{why}"
+            return f"⛔ {'Approved' if approval.edit is None else 'Edited'} by {who}, but not run{why}"
         case _:
             return ""
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import structlog
@@ -24,18 +25,20 @@ from slack_app import events
 from slack_app.errors import reason
 from slack_app.events import Click
 from slack_app.inbox import Enqueue, Job, answer_job
-from storage import approvals, audit, posts
+from storage import approvals, audit, channels, posts
 from storage.approvals import Approval
 from storage.db import Connection, Database
 
 log = structlog.get_logger()
 SUBMITTED = ":submitted"  # of a modal, in the action_id of events.Click
+UNSEEN = "Slack did not take the message that asks for approval, so nobody could decide."
 GONE = "This request is not there any more."
 AUDITED = {
     "approved": "approval_given",
     "rejected": "approval_rejected",
     "superseded": "approval_edited",
     "expired": "approval_expired",
+    "void": "approval_void",
 }
 # Why a tool does not take such arguments: (tool, arguments) -> a few words, or None where it does.
 Check = Callable[[str, Mapping[str, Any]], str | None]
@@ -86,6 +89,14 @@ class Approvals:
             if not expired:
                 return ended
 
+    async def withdraw_unseen(self, turn_id: UUID) -> None:
+        """End a turn's requests whose messages Slack does not take: nobody could decide them."""
+        async with self._database.connection() as conn, conn.transaction():
+            ended = await approvals.void_unseen(conn, turn_id, UNSEEN)
+            jobs = [job for approval in ended for job in await self._follow(conn, approval)]
+            if jobs:
+                await self._enqueue(conn, jobs)
+
     async def tell(self, conn: Connection, approval: Approval) -> list[Job]:
         """Inside a transaction: have a request's message say how it ended, without buttons."""
         await posts.revise(conn, approval.post_id, looks.decided_text(approval))
@@ -118,12 +129,17 @@ class Approvals:
             return f"This was decided already. {looks.outcome(replace(approval, reason=None))}"
         if not click.value.endswith(f".{approval.digest}"):
             return "This request was changed since it was posted, so it cannot be decided."
+        user = await channels.get_user(conn, approval.team_id, click.user_id)
+        if user and user.is_bot:
+            return "Bots cannot decide."
+        if user and (user.is_guest or user.is_stranger):
+            return "Guests and people of other workspaces cannot decide."
         if click.user_id not in approval.approvers:
             return "You are not among the approvers of this channel, so your click does not count."
         if click.user_id == approval.requester_id and not approval.self_approval:
             return "You asked for this yourself, so somebody else has to decide it."
-        if await approvals.is_bot(conn, approval.team_id, click.user_id):
-            return "Bots cannot decide."
+        if click.action_id == looks.APPROVE and click.user_id == approval.edited_by and not approval.self_approval:
+            return "You edited this yourself, so somebody else has to approve it."
         if not await approvals.is_waited_for(conn, approval):
             return GONE
         return "This request has expired." if await approvals.is_overdue(conn, approval.approval_id) else None
@@ -165,6 +181,8 @@ class Approvals:
             problem = problem or self._check(approval.tool, arguments)
             if problem is None and arguments == approval.arguments:
                 problem = "Nothing is changed."
+            if not approval.self_approval and not set(approval.approvers) - {click.user_id, approval.requester_id}:
+                problem = "Nobody else could approve your edit. Reject the request, and say what to ask for instead."
             if problem is not None:
                 return problem
             decided = await approvals.decide(conn, approval_id, digest, click.user_id, "superseded", edit=arguments)

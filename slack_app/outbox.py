@@ -16,6 +16,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from slack_app.approval_messages import MODULE as APPROVAL
 from slack_app.errors import reason
 from slack_app.mrkdwn import compose
 from storage import posts
@@ -126,7 +127,8 @@ class Outbox:
             except SlackApiError as error:
                 problem = reason(error)
                 unanswered = unanswered and not sending
-                if problem in LAYOUT and not plain:
+                # Without its buttons nobody could decide a request.
+                if problem in LAYOUT and not plain and not (post.module == APPROVAL and post.blocks):
                     plain, doubtful = True, False
                 elif problem not in PASSING and not problem.startswith("HTTP "):
                     log.error("Slack rejects a post", post_id=post.post_id, error=problem)

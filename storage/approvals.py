@@ -73,7 +73,7 @@ class NewApproval:
 
 @dataclass(frozen=True)
 class Approval(NewApproval):
-    """A request as stored. ``void``: it was approved, but something else would have run.
+    """A request as stored. ``void``: whatever people decided, or would have, its call was refused.
 
     ``part`` is the number of its post with the buttons; ``edit`` are the arguments that take its arguments' place.
     """
@@ -217,8 +217,9 @@ async def decide(
             where approval_id = %(approval_id)s and status = 'pending' and digest = %(digest)s
               and expires_at > clock_timestamp() and %(user_id)s = any(approvers)
               and (self_approval or requester_id <> %(user_id)s)
-              and not exists (select 1 from users u
-                              where u.team_id = a.team_id and u.user_id = %(user_id)s and u.is_bot)
+              and (self_approval or edited_by is distinct from %(user_id)s or %(status)s <> 'approved')
+              and not exists (select 1 from users u where u.team_id = a.team_id and u.user_id = %(user_id)s
+                              and (u.is_bot or u.is_guest or u.is_stranger))
               and exists (select 1 from turns t where t.turn_id = a.turn_id and t.status in ('running', 'waiting'))
             returning {COLUMNS}""",
         {
@@ -255,13 +256,27 @@ async def use(conn: Connection, approval_id: str) -> bool:
 
 
 async def void(conn: Connection, approval_id: str, reason: str) -> Approval | None:
-    """What was approved is not what would run."""
+    """Its call was refused in spite of what people decided, or without asking them further; the turn knows."""
     return await db.fetch_one(
         conn,
         Approval,
-        f"""update approvals set status = 'void', reason = %s, used_at = coalesce(used_at, now())
-            where approval_id = %s and status = 'approved' returning {COLUMNS}""",
+        f"""update approvals set status = 'void', reason = %s, used_at = now()
+            where approval_id = %s and used_at is null and status in ('pending', 'approved', 'superseded')
+            returning {COLUMNS}""",
         (reason, approval_id),
+    )
+
+
+async def void_unseen(conn: Connection, turn_id: UUID, reason: str) -> list[Approval]:
+    """End a turn's open requests whose messages Slack does not take; the turn is still to be told."""
+    return await db.fetch_all(
+        conn,
+        Approval,
+        f"""update approvals a set status = 'void', reason = %s, decided_at = now()
+            where turn_id = %s and status = 'pending' and exists (
+                select 1 from posts p where p.post_id = a.turn_id || '/' || a.part and p.state = 'rejected')
+            returning {COLUMNS}""",
+        (reason, turn_id),
     )
 
 
@@ -319,14 +334,5 @@ async def is_overdue(conn: Connection, approval_id: str) -> bool:
     return bool(
         await db.fetch_value(
             conn, "select 1 from approvals where approval_id = %s and expires_at <= clock_timestamp()", (approval_id,)
-        )
-    )
-
-
-async def is_bot(conn: Connection, team_id: str, user_id: str) -> bool:
-    """Whether somebody is known to be a bot."""
-    return bool(
-        await db.fetch_value(
-            conn, "select 1 from users where team_id = %s and user_id = %s and is_bot", (team_id, user_id)
         )
     )

@@ -33,6 +33,9 @@ class People:
     def permalink(self, channel_id, ts, thread_ts):
         return f"https://x.slack.com/archives/{channel_id}/p{ts}"
 
+    def show(self, text):
+        return text
+
     async def ask(self, conn, approval):
         if self.fails:
             self.fails -= 1

@@ -245,7 +245,7 @@ async def test_a_click_after_the_end_does_not_count_even_before_the_clock_notice
 
 
 async def test_edited_arguments_are_asked_for_anew_and_are_what_runs(desk, world):
-    async with world.ratchet(settings=desk.settings()) as services:
+    async with world.ratchet(settings=desk.settings(approvers=["@oncall-b", "@lead"])) as services:
         thread = await desk.ask()
         (post,) = await desk.requests(thread)
         await desk.click(post, "edit")
@@ -273,6 +273,9 @@ async def test_edited_arguments_are_asked_for_anew_and_are_what_runs(desk, world
         assert "`sessions`" in text_of(new) and "edited by" in text_of(new)
         assert not RUNS
         await desk.click(new)
+        await desk.whispers("edited this yourself")
+        assert not RUNS
+        await desk.click(new, user="lead")
         await desk.until(thread, "dropped sessions")
         assert [run[0] for run in RUNS] == ["sessions"]
         assert await rows(services, "select status from approvals order by revision") == [

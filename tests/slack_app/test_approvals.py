@@ -41,23 +41,22 @@ def test_arguments_are_read():
     assert read_arguments("a: 'x: y'\nb: [1, true, null]\n") == ({"a": "x: y", "b": [1, True, None]}, None)
 
 
-async def test_approvers_are_found_by_what_nobody_else_can_take(sandbox, people, slack, user):
+async def test_approvers_are_found_by_what_nobody_else_can_take(sandbox, people, slack, user, database):
     await people.create_user("mallory", real_name="oncall-b", email="mallory@example.com")
     await people.create_user("robot", is_bot=True)
     sandbox.slack.usergroups["S0000001"] = ("sre", [user["oncall-a"], user["oncall-b"]])
-    directory = ApproverDirectory(slack)
+    directory = ApproverDirectory(slack, database, sandbox.workspace.team_id)
     assert await directory.resolve(["@oncall-b", "oncall-b"]) == [user["oncall-b"]]
     assert await directory.resolve(["@sre", "U12345678", "@oncall-a"]) == [
         user["oncall-a"],
         user["oncall-b"],
-        "U12345678",
     ]
     assert await directory.resolve(["S0000001"]) == [user["oncall-a"], user["oncall-b"]]
     assert await directory.resolve(["mallory@example.com"]) != [user["oncall-b"]]
     assert await directory.resolve(["@robot", "@nobody", "nobody@example.com", "S9999999"]) == []
 
 
-async def test_where_slack_does_not_say_who_approvers_are_nobody_is(people, slack):
+async def test_where_slack_does_not_say_who_approvers_are_nobody_is(people, slack, database):
     await people.fault("users.list", "error", error="internal_error", times=3)
     with pytest.raises(ApproverLookupError, match="internal_error"):
-        await ApproverDirectory(slack).resolve(["@oncall-b"])
+        await ApproverDirectory(slack, database, "T1").resolve(["@oncall-b"])
