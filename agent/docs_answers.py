@@ -1,8 +1,9 @@
 """Answers questions out of passages of the documentation, and of nothing else (behaviour A20).
 
 The model proposes sentences; code decides. An answer that cites nothing, or lines that were not among those given, is
-none. A sentence stays when it keeps to the words of the lines that it cites (agent/grounding.py), a command when it
-stands there word for word.
+none. A sentence stays when it keeps to the words of the lines that it cites (agent/grounding.py) and says the same as
+one clause of them (agent/statements.py); when it only has the words, these lines are quoted in its place. A command
+stays when it stands there word for word.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field
 
 import prompts
+from agent import statements
 from agent.grounding import find_verbatim, is_grounded, squeeze
 from agent.redaction import Redactor
 from storage.documents import cite
@@ -67,7 +69,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class DocsSentence:
-    """A sentence of an answer, with the lines of the passage that say it."""
+    """A sentence of an answer, or a quotation, with the lines of the passage that say it."""
 
     text: str
     code: str | None
@@ -126,26 +128,30 @@ def choose(passages: Sequence[Passage], redactor: Redactor) -> dict[str, Passage
 
 
 def check(draft: DocsDraft, shown: dict[str, Passage]) -> list[DocsSentence]:
-    """The sentences of a draft that keep to the lines that they cite.
+    """The sentences of a draft that keep to the lines that they cite, each once.
 
     None where any cites lines that were not shown, or where half of them or more do not keep to theirs: what is left
     would be no answer.
     """
     kept: list[DocsSentence] = []
+    dropped = 0
     for sentence in draft.sentences:
         passage = shown.get(sentence.source.strip().strip("[]"))
         first, last = sentence.first_line, sentence.last_line
         if passage is None or not passage.first_line <= first <= last <= passage.last_line:
             return []
-        if found := _supported(sentence, passage, first, last) or _supported(
+        found = _supported(sentence, passage, first, last) or _supported(
             sentence, passage, passage.first_line, passage.last_line
-        ):
+        )
+        if found is None:
+            dropped += 1
+        elif found not in kept:
             kept.append(found)
-    return kept[:MOST_SENTENCES] if 2 * len(kept) > len(draft.sentences) else []
+    return kept[:MOST_SENTENCES] if 2 * dropped < len(draft.sentences) else []
 
 
 def _supported(sentence: DraftSentence, passage: Passage, first: int, last: int) -> DocsSentence | None:
-    """The sentence, if these lines say it."""
+    """The sentence, if these lines say it; a quotation of them, if they only hold its words."""
     said = passage.text(first, last)
     text = squeeze(sentence.text)
     if not text or len(text) > TEXT_CHARS or not is_grounded(text, said, known=(passage.title, *passage.headings)):
@@ -155,7 +161,15 @@ def _supported(sentence: DraftSentence, passage: Passage, first: int, last: int)
         code = find_verbatim(sentence.code.strip().strip("`").removeprefix("$ "), said)
         if code is None:
             return None
-    return DocsSentence(text, code, passage, first, last)
+    # Of the whole passage: the cited lines may cut a sentence off from its condition.
+    every = statements.read(passage.lines, passage.first_line)
+    cited = [each for each in every if each.first_line <= last and first <= each.last_line]
+    if all(any(each.says(part) for each in cited) for part in statements.sentences(text)):
+        return DocsSentence(text, code, passage, first, last)
+    best = max(cited, key=lambda each: each.likeness(text), default=None)
+    if best is None or len(best.quotation) > TEXT_CHARS or best.text.startswith("|"):
+        return None
+    return DocsSentence(f"“{best.quotation}”", code, passage, best.first_line, best.last_line)
 
 
 def _show(source: str, passage: Passage) -> str:

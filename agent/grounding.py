@@ -156,7 +156,7 @@ def _stands_in(text: str, given: list[_Sentence], further: _Sentence) -> bool:
     words, said = stems(affirmed), ours.stems | ours.facts | _facts(" ".join(codes))
     if not (words or facts or codes):
         return not ours.clauses
-    first = next((_stem(word) for word in map(str.casefold, WORD.findall(affirmed)) if word not in EMPTY), None)
+    first = next((stem(word) for word in map(str.casefold, WORD.findall(affirmed)) if word not in EMPTY), None)
 
     def likeness(sentence: _Sentence) -> int:
         quoted = sum(code in sentence.text for code in codes)
@@ -217,21 +217,21 @@ def wording(text: str, source: str, *, known: Iterable[str] = ()) -> float:
     if not words:
         return 1.0
     given = stems(" ".join([source, *known]))
-    return sum(_stem(word) in given for word in words) / len(words)
+    return sum(stem(word) in given for word in words) / len(words)
 
 
 def stems(text: str) -> set[str]:
     """The words of a text without their endings, those of CamelCase names apart too."""
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)
-    return {_stem(word) for word in WORD.findall(f"{text} {spaced}".casefold()) if word not in EMPTY}
+    return {stem(word) for word in WORD.findall(f"{text} {spaced}".casefold()) if word not in EMPTY}
 
 
 def _bare(word: str) -> str:
     return word.strip(".,;:!?()[]{}\"'“”‘’*_…")
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """A word without its ending, the same for most forms of it."""
     ending = next((end for end in ENDINGS if word.endswith(end) and len(word) - len(end) >= 3), "")
-    stem = word.removesuffix(ending)
-    return stem[:-1] if len(stem) > 3 and stem[-1] == stem[-2] else stem
+    found = word.removesuffix(ending)
+    return found[:-1] if len(found) > 3 and found[-1] == found[-2] else found

@@ -17,10 +17,11 @@ LONGEST_EDIT = 3000  # what Slack takes as the initial value of an input
 LONGEST_REASON = 500
 SHOWN_APPROVERS = 10
 INPUT = "input"
-HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Co", "Cn", "Cs"}
-# Of other kinds, and yet nothing is seen of them: fillers, variation selectors, the combining joiner.
+HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Zs", "Co", "Cn", "Cs"}  # all but the plain blank, line ends and tabs
+# Of other kinds, and yet nothing is seen of them: fillers, blank signs of scripts, variation selectors, joiners.
 FILLERS = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\ufffc"
+    "\U00016fe4\U0001bc9d\U0001d159\U000e0100-\U000e01ef]"
 )
 
 
@@ -28,7 +29,7 @@ def reveal(text: str) -> str:
     """The text with every character that shows nothing, or turns others around, written out as ``⟨U+202E⟩``."""
     return "".join(
         f"⟨U+{ord(character):04X}⟩"
-        if character not in "\n\t" and (unicodedata.category(character) in HIDDEN or FILLERS.match(character))
+        if character not in "\n\t " and (unicodedata.category(character) in HIDDEN or FILLERS.match(character))
         else character
         for character in text
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from slackify_markdown import slackify_markdown
 
+from slack_app.code_places import rewrite
 from slack_app.parts import WORD_JOINER, is_visible, shorten
 
 LONGEST_NOTICE = 3000
@@ -20,17 +21,24 @@ IMAGE = re.compile(r"!(?=\[[^\n]*?\][(\[])")
 
 
 def neutralise(markdown: str) -> str:
-    """Markdown that notifies no group and loads no image; the words stay readable."""
-    return IMAGE.sub("", _quiet(markdown))
+    """Markdown that notifies no group and loads no image; the words stay readable, and code as it is.
+
+    Slack shows neither mentions nor images in code. Only its plain texts need more: see ``fallback``.
+    """
+    if not (BROADCAST.search(markdown) or IMAGE.search(markdown)):
+        return markdown
+    return rewrite(markdown, outside=lambda text: IMAGE.sub("", _quiet(text)))
 
 
 def unmention(markdown: str) -> str:
-    """Markdown that notifies no person whom it mentions; the words stay readable."""
-    return MENTION.sub(lambda match: match[0] + WORD_JOINER, markdown)
+    """Markdown that notifies no person whom it mentions; the words stay readable, and code as it is."""
+    return rewrite(markdown, outside=_unmention) if MENTION.search(markdown) else markdown
 
 
 def fallback(markdown: str, longest: int = LONGEST_NOTICE) -> str:
     """The same as Slack's mrkdwn, for notifications and clients without blocks."""
+    if MENTION.search(markdown):
+        markdown = rewrite(markdown, inside=_unmention)  # code may stand for itself only where there are blocks
     # Again quiet: rendering undoes escapes and entities, and makes <!channel|x> of [x](!channel).
     shown = _quiet(slackify_markdown(markdown)).strip()
     # What renders to nothing, such as the definition of a link, is shown as it was written.
@@ -48,6 +56,10 @@ def compose(markdown: str, below: Sequence[dict[str, Any]] = (), *, plain: bool 
         return {"text": fallback(text, LONGEST_TEXT), "blocks": None}
     shown = {"type": "markdown", "text": text if is_visible(text) else "…"}
     return {"text": fallback(text), "blocks": [shown, *below]}
+
+
+def _unmention(text: str) -> str:
+    return MENTION.sub(lambda match: match[0] + WORD_JOINER, text)
 
 
 def _quiet(text: str) -> str:

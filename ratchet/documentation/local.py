@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import stat
@@ -43,7 +44,7 @@ class LocalSource:
         Raises:
             SourceError: the folder cannot be read.
         """
-        root, paths = await asyncio.to_thread(self._list)
+        root, paths, closed = await asyncio.to_thread(self._list)
         blobs, problems = await asyncio.to_thread(_blobs, root, paths)
         content = "".join(f"{path}\0{blob}\0" for path, blob in sorted(blobs.items()))
 
@@ -55,7 +56,7 @@ class LocalSource:
             blobs,
             read,
             lambda path: document_url(self.name, self._web_url, path),
-            problems,
+            problems | closed,
         )
 
     async def check(self) -> str:
@@ -64,11 +65,12 @@ class LocalSource:
         Raises:
             SourceError: it cannot be read.
         """
-        root, paths = await asyncio.to_thread(self._list)
-        return f"{len(paths):,} documents in {root}"
+        root, paths, closed = await asyncio.to_thread(self._list)
+        unread = f"; these cannot be read: {', '.join(closed)}" if closed else ""
+        return f"{len(paths):,} documents in {root}{unread}"
 
-    def _list(self) -> tuple[Path, list[str]]:
-        """The folder's real path, and the documents in it."""
+    def _list(self) -> tuple[Path, list[str], dict[str, str]]:
+        """The folder's real path, the documents in it, and why others, and folders, cannot be read."""
         try:
             root = self._root.resolve(strict=True)
             with os.scandir(root):
@@ -76,24 +78,43 @@ class LocalSource:
         except OSError as error:
             raise SourceError(f"the folder {self._root} cannot be read: {error.strerror}") from None
         found: list[str] = []
-        for folder, folders, files in os.walk(root):
+        closed: dict[str, str] = {}
+
+        def note(error: OSError) -> None:
+            inside = Path(error.filename).relative_to(root).as_posix()
+            if inside == ".":
+                raise SourceError(f"the folder {self._root} cannot be read: {error.strerror}") from None
+            closed[f"{inside if is_plain(inside) else ascii(inside)}/"] = f"it cannot be read: {error.strerror}"
+
+        for folder, folders, files in os.walk(root, onerror=note):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             inside = Path(folder).relative_to(root)
             for name in sorted(files):
                 path = (inside / name).as_posix()
-                if is_document(path) and _stays_inside(root, path):
-                    found.append(path)
+                try:
+                    if is_document(path) and _stays_inside(root, path):
+                        found.append(path)
+                except OSError as error:
+                    closed[path if is_plain(path) else ascii(path)] = f"it cannot be read: {error.strerror}"
             if len(found) > MOST:
                 raise SourceError(f"the folder {self._root} has more than {MOST:,} documents: name one inside it")
-        return root, found
+        return root, found, closed
 
 
 def _stays_inside(root: Path, path: str) -> bool:
-    """Whether what a path leads to is in the folder and not hidden there."""
+    """Whether what a path leads to is in the folder and not hidden there.
+
+    Raises:
+        OSError: nobody can tell, such as without the right to look.
+    """
     try:
         real = (root / path).resolve(strict=True)
-    except (OSError, RuntimeError):  # a link to nothing, or to itself
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):  # a link to nothing, or to itself
         return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
     return real.is_relative_to(root) and not any(part.startswith(".") for part in real.relative_to(root).parts)
 
 

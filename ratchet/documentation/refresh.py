@@ -1,7 +1,8 @@
 """Keeps the stored documents as the sources have them (behaviour A23).
 
-Only what changed is read, by its blob. A document that cannot be read keeps its old copy, and so does all of a source
-that cannot be read. Each source is read by one process at a time.
+Only what changed is read, by its blob. A document that cannot be read keeps its old copy, and so does all below a
+folder and all of a source that cannot be read, or that lists nothing any more. Each source is read by one process at a
+time.
 """
 
 from __future__ import annotations
@@ -155,14 +156,22 @@ class Refresher:
         return outcome
 
     async def _read(self, source: Source, snapshot: Snapshot, outcome: Outcome) -> None:
-        """Store what is new or changed, and forget what vanished."""
+        """Store what is new or changed, and forget what vanished.
+
+        Raises:
+            SourceError: all vanished.
+        """
         async with self._database.connection() as conn:
             stored = await documents.blobs(conn, source.name)
         changed = [path for path, blob in snapshot.blobs.items() if stored.get(path) != blob]
         outcome.problems.update(snapshot.problems)
         outcome.total = len(snapshot.blobs) + len(snapshot.problems)
         outcome.unchanged = len(snapshot.blobs) - len(changed)
-        if vanished := stored.keys() - snapshot.blobs.keys() - snapshot.problems.keys():
+        closed = tuple(path for path in snapshot.problems if path.endswith("/"))
+        gone = stored.keys() - snapshot.blobs.keys() - snapshot.problems.keys()
+        if vanished := {path for path in gone if not path.startswith(closed)}:
+            if not snapshot.blobs:
+                raise SourceError("it lists no documents: is it mounted?")
             async with self._database.connection() as conn:
                 outcome.removed = await documents.remove(conn, source.name, vanished)
         waiting = iter(changed)

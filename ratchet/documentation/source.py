@@ -31,7 +31,8 @@ class Snapshot:
         blobs: the git blob of each document, by its path inside the source.
         read: gives a document's bytes, by its path; several may be read at once.
         url: a document's URL, by its path.
-        problems: documents that are there and cannot be read: the reason by path.
+        problems: documents that are there and cannot be read: the reason by path. A path that ends with ``/`` is
+            a folder, and stands for whatever is below it.
     """
 
     revision: str

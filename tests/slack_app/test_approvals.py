@@ -14,6 +14,9 @@ from slack_app.approvers import ApproverDirectory, ApproverLookupError
         ("a\u202eb", "a⟨U+202E⟩b"),
         ("a\u200bb\u2066c", "a⟨U+200B⟩b⟨U+2066⟩c"),
         ("a\rb\x1b[0m", "a⟨U+000D⟩b⟨U+001B⟩[0m"),
+        ("a\u00a0b\u3000\u2009 c", "a⟨U+00A0⟩b⟨U+3000⟩⟨U+2009⟩ c"),
+        ("\U0001d159\U00016fe4\U0001bc9d\ufffc\u0378", "⟨U+1D159⟩⟨U+16FE4⟩⟨U+1BC9D⟩⟨U+FFFC⟩⟨U+0378⟩"),
+        ("\u115f\u1160\u17b4\u17b5\uffa0\u2800", "⟨U+115F⟩⟨U+1160⟩⟨U+17B4⟩⟨U+17B5⟩⟨U+FFA0⟩⟨U+2800⟩"),
         ("\U000e0041\u3164\ufe0f\u2028", "⟨U+E0041⟩⟨U+3164⟩⟨U+FE0F⟩⟨U+2028⟩"),
     ],
 )

@@ -24,13 +24,48 @@ LIVE = re.compile(r"(?:<|&lt;)!(?:channel|here|everyone|subteam)|@(?:channel|her
         r"&lt;\!here>",
         "<!&#99;hannel>",
         "[x](!channel)",
-        "`<!here>`",
+        r"\`<!here>`",
+        "`<!here>",
+        "``<!here>`",
+        "```\n<!here>",
+        "[x](`y) `<!here>",
     ],
 )
 def test_nobody_is_notified_in_a_mass(mention):
     sent = neutralise(f"hey {mention} look")
     assert not LIVE.search(sent) and not LIVE.search(fallback(sent)) and not LIVE.search(fallback(sent, 40_000))
     assert "look" in fallback(sent)
+
+
+@pytest.mark.parametrize("text", ["```<!here>\nx\n```", "```\n<!here>", "- a\n\n    <!here>", "a\n    <!here>"])
+def test_what_only_looks_like_code_is_none(text):
+    assert neutralise(text) == text.replace("<!", "<!\u2060")
+
+
+DIFF = "-![a graph](https://x.example/a.png) @here\n+<!channel> ![b][r] <@U123> &lt;!here>"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"```diff\n{DIFF}\n```",
+        f"````\n```\n{DIFF}\n````",
+        f"~~~\n{DIFF}\n~~~",
+        "- a:\n  ```\n  +<!here>\n  ```",
+        "> ```\n> +<!here>\n> ```",
+        f"a\n\n{''.join(f'    {line}' for line in DIFF.splitlines(keepends=True))}\n\nb",
+        "say `<!channel>`, ``![`x`](y)`` or `@here`, to `<@U123>`",
+        "say `a\n@here` there",
+        "| a | b |\n| - | - |\n| `@here` | `<@U123>` |",
+    ],
+)
+def test_code_is_shown_as_it_is_and_only_the_plain_text_is_changed(code):
+    text = f"<!here> ![x](https://x.example)\n\n{code}\n\n@channel"
+    assert neutralise(text) == f"<!\u2060here> [x](https://x.example)\n\n{code}\n\n@\u2060channel"
+    assert unmention(code) == code
+    for plain in (False, True):
+        shown = compose(text, plain=plain)["text"]
+        assert not LIVE.search(shown) and "@U123" not in shown
 
 
 def test_other_mentions_addresses_and_words_stay_as_they_are():

@@ -11,8 +11,11 @@ from tools.context import TextEdit
 
 MOST_EDITS = 50
 NO_NEWLINE = "\\ No newline at end of file"
-# Fillers that look like nothing although they count as letters or symbols.
-FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}  # without a shape, or one that nobody tells from a blank
+# What looks like nothing although it counts as a letter, a mark or a symbol.
+FILLERS = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\U00016fe4\U0001bc9d\U0001d159"
+)
 
 
 class EditError(ValueError):
@@ -78,8 +81,7 @@ def reveal(text: str) -> str:
 def _hides(char: str) -> bool:
     if char in "\n\t" or (" " <= char <= "~"):
         return False
-    # Cc controls, Cf directions and zero widths, Cs and Co without a shape, Zl and Zp other line ends
-    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or char in FILLERS or _is_selector(char)
+    return unicodedata.category(char) in HIDDEN or char in FILLERS or _is_selector(char)
 
 
 def _is_selector(char: str) -> bool:

@@ -1,13 +1,42 @@
 """A folder gives its documents, and nothing that is outside it or hidden."""
 
 import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from ratchet.documentation.local import LocalConfig, LocalSource
 from ratchet.documentation.source import DocumentError, SourceError
+from storage import documents
 
 from .conftest import write
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def unprivileged():
+    """For a time nobody's rights, where the tests run as root, who may read everything."""
+
+    @contextmanager
+    def become():
+        mine = os.geteuid()
+        if mine == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(mine)
+
+    return become
 
 
 async def test_documents_are_found_by_their_endings(local):
@@ -63,6 +92,41 @@ async def test_names_that_cannot_be_shown_are_reported(local):
     async with source.open() as snapshot:
         assert not snapshot.blobs and len(snapshot.problems) == 2
         assert all(path.isascii() for path in snapshot.problems)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+async def test_what_nobody_may_look_into_is_reported_and_kept(database, refresher, open_folder, unprivileged, mode):
+    write(open_folder, {"a.md": "# A", "closed/b.md": "# B", "closed/c/d.md": "# D", "closed2.md": "# E"})
+    source = LocalSource(LocalConfig(name="x", type="local", path=open_folder))
+    await refresher(source).refresh()
+    (open_folder / "closed2.md").unlink()
+    (open_folder / "closed").chmod(mode)
+    with unprivileged():
+        [outcome] = await refresher(source).refresh()
+        assert "closed/" in await source.check()
+    (open_folder / "closed").chmod(0o755)
+    assert outcome.state == "done" and outcome.removed == 1
+    assert set(outcome.problems) == ({"closed/"} if mode == 0 else {"closed/b.md", "closed/c/"})
+    assert set(outcome.problems.values()) == {"it cannot be read: Permission denied"}
+    async with database.connection() as conn:
+        kept = await documents.blobs(conn, "x")
+    assert set(kept) == {"a.md", "closed/b.md", "closed/c/d.md"}
+    [outcome] = await refresher(source).refresh()
+    assert (outcome.unchanged, outcome.problems) == (3, {})
+
+
+async def test_an_empty_folder_where_documents_were_is_a_failure_and_keeps_them(database, refresher, local):
+    source, folder = local
+    [first] = await refresher(source).refresh()
+    assert first.state == "done"  # it never had any
+    write(folder, {"a.md": "# A", "b.md": "# B"})
+    await refresher(source).refresh()
+    for name in ("a.md", "b.md"):
+        (folder / name).rename(folder / f".{name}")
+    [outcome] = await refresher(source).refresh()
+    assert (outcome.state, outcome.error) == ("failed", "it lists no documents: is it mounted?")
+    async with database.connection() as conn:
+        assert set(await documents.blobs(conn, "runbooks")) == {"a.md", "b.md"}
 
 
 async def test_a_folder_that_is_not_there_is_an_error(tmp_path):

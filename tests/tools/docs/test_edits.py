@@ -75,7 +75,10 @@ def test_changes_are_counted_in_lines():
 
 @pytest.mark.parametrize(
     "hidden",
-    ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u2028", "\x1b", "\U000e0041", "\u3164", "\x85"],
+    list(
+        "\u202e\u2066\u200b\u200d\ufeff\u00ad\u2028\x1b\U000e0041\u3164\x85\u00a0\u3000\u1160\u17b4\u034f\u180b\ufffc\u0378"
+        "\U0001d159\U00016fe4\U0001bc9d\U0001bca0"
+    ),
 )
 def test_what_cannot_be_seen_is_shown(hidden):
     diff = unified_diff("a.md", "pay\n", f"p{hidden}ay\n")
