@@ -11,7 +11,7 @@ from langchain_core.tools import ToolException, tool
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from tools.context import Documentation, DocumentChange, Preview, Runtime, TextEdit, ToolContext
-from tools.docs.edits import count_changes, reveal, unified_diff
+from tools.docs.edits import reveal, unified_diff
 
 LONGEST_REASON = 1000
 SHOWN_LINES = 40
@@ -54,22 +54,21 @@ async def preview(args: dict[str, Any], context: ToolContext) -> Preview:
         f"Repository: {change.repository}",
         f"Base: {change.base_branch} at {change.base_commit}, blob {change.base_blob}",
     ]
-    diff = unified_diff(change.path, change.before, change.after, header=header)
-    added, removed = count_changes(change.before, change.after)
+    diff = unified_diff(change.path, change.before, change.after, edits=edits, header=header)
     what = "Documentation update for" if change.base_blob else "New document"
     summary = "\n".join(
         [
             f"**{what} {_code(change.path)}** in {_code(change.repository)}: "
-            f"+{added} −{removed} lines, as a draft pull request into {_code(change.base_branch)}.",
+            f"+{diff.added} −{diff.removed} lines, as a draft pull request into {_code(change.base_branch)}.",
             "",
             "Reason, in Ratchet's words:",
             _fence(reveal(reason)),
             "The change:",
-            _excerpt(diff.split("\n", len(header))[-1]),
+            _excerpt(diff.text.split("\n", len(header))[-1]),
         ]
     )
     name = re.sub(r"[^A-Za-z0-9._-]", "_", change.path.rpartition("/")[2]) + ".diff"
-    return Preview(summary, (name, diff), _bound(change))
+    return Preview(summary, (name, diff.text), _bound(change))
 
 
 @tool(parse_docstring=True, extras={"effect": "change", "preview": preview, "idempotent": True})
