@@ -195,9 +195,10 @@ def _merge(codes: Sequence[Opcode]) -> list[Opcode]:
         if (i1, j1) == (i2, j2):
             continue
         kind = what if what == "equal" else "replace"
-        if merged and merged[-1][0] == kind:
-            _, i1, _, j1, _ = merged.pop()
-        merged.append((kind, i1, i2, j1, j2))
+        start, there = (merged[-1][1], merged[-1][3]) if merged and merged[-1][0] == kind else (i1, j1)
+        if (start, there) != (i1, j1):
+            merged.pop()
+        merged.append((kind, start, i2, there, j2))
     return merged
 
 
