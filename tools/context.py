@@ -169,9 +169,21 @@ class PullRequest:
     url: str
 
 
+class OutcomeUnknown(Exception):
+    """Whether there is a pull request cannot be found out now; the message says why not."""
+
+
 @runtime_checkable
 class Documentation(Protocol):
     """The documents that Ratchet may propose updates of."""
+
+    @property
+    def seconds(self) -> float:
+        """How long a call of a tool may take."""
+
+    @property
+    def attempts(self) -> int:
+        """How often a turn that fails is run, before it is given up."""
 
     async def propose(self, url: str, edits: Sequence[TextEdit], *, base: str | None = None) -> DocumentChange:
         """What edits would make of a document as it is now; nothing is written.
@@ -189,7 +201,8 @@ class Documentation(Protocol):
         """The pull request that there is already from a branch of the document's repository.
 
         Raises:
-            ToolException: the document may not be updated, or its repository cannot be asked.
+            ToolException: the document may not be updated.
+            OutcomeUnknown: its repository cannot be asked.
         """
 
     async def publish(self, change: DocumentChange, *, branch: str, title: str, body: str) -> PullRequest:
@@ -197,13 +210,18 @@ class Documentation(Protocol):
 
         Raises:
             ToolException: it failed; no pull request was opened.
+            OutcomeUnknown: it failed, perhaps after the pull request was opened.
         """
 
-    async def withdraw(self, url: str, branch: str) -> None:
-        """Delete a branch from which there is no pull request; a failure is logged.
+    async def settle(self, url: str, branch: str) -> PullRequest | str:
+        """After a failure: the pull request if there is one all the same; else the branch goes.
+
+        Returns:
+            The pull request; or a sentence about the branch where it could not be deleted, else nothing.
 
         Raises:
             ToolException: the document may not be updated.
+            OutcomeUnknown: the repository cannot be asked.
         """
 
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 from uuid import UUID
 
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import ToolException, tool
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from tools.context import Documentation, DocumentChange, Preview, Runtime, TextEdit, ToolContext
-from tools.docs.edits import count_changes, reveal, unified_diff
+from storage import effects, turns
+from storage.db import StorageError
+from tools.context import (
+    Approval,
+    Documentation,
+    DocumentChange,
+    OutcomeUnknown,
+    Preview,
+    PullRequest,
+    Runtime,
+    TextEdit,
+    ToolContext,
+)
+from tools.docs.edits import reveal, unified_diff
 
 LONGEST_REASON = 1000
 SHOWN_LINES = 40
@@ -24,6 +39,19 @@ DIFFERENT = (
     "Not done: what was approved is not what this call would do now. No pull request was opened. Propose the update "
     "anew if it is still needed."
 )
+SLOW = "Not done: GitHub was too slow. No pull request was opened from the branch {branch}. {left}"
+UNKNOWN = (
+    "Unknown outcome: a draft pull request may have been opened from the branch {branch} of {repository}, or not; this "
+    "could not be found out. {reason} Tell the user to look there, with the branch's name, and do not propose the "
+    "update again before somebody did."
+)
+# Parts of the time that a call has: for the update, and then for finding out what became of one that was cut off.
+WORKING = 0.55
+SETTLING = 0.4
+
+
+class Undecided(StorageError):
+    """An update whose outcome is not known yet: the turn is run again, and looks again."""
 
 
 class Edit(BaseModel):
@@ -54,22 +82,21 @@ async def preview(args: dict[str, Any], context: ToolContext) -> Preview:
         f"Repository: {change.repository}",
         f"Base: {change.base_branch} at {change.base_commit}, blob {change.base_blob}",
     ]
-    diff = unified_diff(change.path, change.before, change.after, header=header)
-    added, removed = count_changes(change.before, change.after)
+    diff = unified_diff(change.path, change.before, change.after, edits=edits, header=header)
     what = "Documentation update for" if change.base_blob else "New document"
     summary = "\n".join(
         [
             f"**{what} {_code(change.path)}** in {_code(change.repository)}: "
-            f"+{added} −{removed} lines, as a draft pull request into {_code(change.base_branch)}.",
+            f"+{diff.added} −{diff.removed} lines, as a draft pull request into {_code(change.base_branch)}.",
             "",
             "Reason, in Ratchet's words:",
             _fence(reveal(reason)),
             "The change:",
-            _excerpt(diff.split("\n", len(header))[-1]),
+            _excerpt(diff.text.split("\n", len(header))[-1]),
         ]
     )
     name = re.sub(r"[^A-Za-z0-9._-]", "_", change.path.rpartition("/")[2]) + ".diff"
-    return Preview(summary, (name, diff), _bound(change))
+    return Preview(summary, (name, diff.text), _bound(change))
 
 
 @tool(parse_docstring=True, extras={"effect": "change", "preview": preview, "idempotent": True})
@@ -90,20 +117,80 @@ async def update_doc(identifier: str, edits: list[Edit], reason: str, runtime: R
     documentation, approval = _documentation(context), context.approval
     if approval is None:
         raise ToolException("Not done: an update of documentation needs a person's approval.")
-    branch = branch_name(context.turn_id, str(runtime.tool_call_id))
-    opened = await documentation.published(identifier, branch)
-    if opened is None:
-        try:
-            change = await documentation.propose(identifier, _edits(edits), base=approval.bound.get("base"))
-            if _bound(change) != dict(approval.bound):
-                raise ToolException(DIFFERENT)
-        except ToolException:
-            await documentation.withdraw(identifier, branch)  # an earlier attempt may have left it
-            raise
-        opened = await documentation.publish(
-            change, branch=branch, title=f"Documentation update for {change.path}", body=_body(context, _reason(reason))
-        )
+    call_id = str(runtime.tool_call_id)
+    branch = branch_name(context.turn_id, call_id)
+    args = {"identifier": identifier, "edits": edits, "reason": reason}
+    try:
+        opened = await _open(args, context, approval, call_id)
+    except OutcomeUnknown as error:
+        told = UNKNOWN.format(branch=branch, repository=approval.bound.get("repository", ""), reason=error)
+        if await _runs_again(context, documentation):
+            raise Undecided(told) from error
+        # An exception would say that nothing happened, or hide the words.
+        return cast("UpdatedDocument", ToolMessage(told, tool_call_id=call_id, status="error"))
     return UpdatedDocument(document=identifier, pull_request=opened.url, number=opened.number, branch=branch, note=NOTE)
+
+
+async def _open(args: Mapping[str, Any], context: ToolContext, approval: Approval, call_id: str) -> PullRequest:
+    """The pull request, within the time that the call has.
+
+    Raises:
+        ToolException: there is none.
+        OutcomeUnknown: there may be one.
+    """
+    documentation, branch = _documentation(context), branch_name(context.turn_id, call_id)
+    try:
+        async with asyncio.timeout(documentation.seconds * WORKING):
+            return await _publish(args, context, approval, call_id)
+    except TimeoutError:
+        try:
+            async with asyncio.timeout(documentation.seconds * SETTLING):
+                settled = await documentation.settle(args["identifier"], branch)
+        except TimeoutError:
+            raise OutcomeUnknown("GitHub was too slow.") from None
+    if isinstance(settled, PullRequest):
+        return settled
+    raise ToolException(SLOW.format(branch=branch, left=settled).strip())
+
+
+async def _publish(args: Mapping[str, Any], context: ToolContext, approval: Approval, call_id: str) -> PullRequest:
+    documentation, identifier = _documentation(context), args["identifier"]
+    branch = branch_name(context.turn_id, call_id)
+    try:
+        opened = await documentation.published(identifier, branch)
+    except OutcomeUnknown as error:
+        if await _is_repetition(context, call_id):
+            raise
+        raise ToolException(f"Not done. {error}") from error
+    if opened:
+        return opened
+    try:
+        change = await documentation.propose(identifier, _edits(args["edits"]), base=approval.bound.get("base"))
+        if _bound(change) != dict(approval.bound):
+            raise ToolException(DIFFERENT)
+    except ToolException as error:
+        if not await _is_repetition(context, call_id):
+            raise
+        settled = await documentation.settle(identifier, branch)  # an earlier attempt may have left it
+        if isinstance(settled, PullRequest):
+            return settled
+        raise ToolException(f"{error} {settled}".strip()) from error
+    title, body = f"Documentation update for {change.path}", _body(context, _reason(args["reason"]))
+    return await documentation.publish(change, branch=branch, title=title, body=body)
+
+
+async def _is_repetition(context: ToolContext, call_id: str) -> bool:
+    """Whether an earlier attempt at this call was cut off."""
+    async with context.database.connection() as conn:
+        known = await effects.find(conn, context.turn_id, call_id)
+    return known is not None and known.state == "unknown"
+
+
+async def _runs_again(context: ToolContext, documentation: Documentation) -> bool:
+    """Whether the turn is run again when it fails now."""
+    async with context.database.connection() as conn:
+        turn = await turns.get(conn, context.turn_id)
+    return turn is not None and turn.attempts < documentation.attempts
 
 
 def branch_name(turn_id: UUID, tool_call_id: str) -> str:

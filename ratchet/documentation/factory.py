@@ -53,7 +53,13 @@ async def open_updates(settings: Settings, database: Database) -> AsyncIterator[
             config.name: Target(_build_github(config, settings, client), config.path, config.ref)
             for config in open_ones
         }
-        yield Updates(database, targets, Redactor(settings.secrets()).clean)
+        yield Updates(
+            database,
+            targets,
+            Redactor(settings.secrets()).clean,
+            seconds=settings.agent.tool_seconds,
+            attempts=settings.jobs.attempts,
+        )
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from ratchet.documentation.github import NONE, File, GitHub, GitHubError, segmen
 from ratchet.documentation.source import LARGEST, is_document, is_plain
 from storage import documents
 from storage.db import Database
-from tools.context import DocumentChange, PullRequest, TextEdit
+from tools.context import DocumentChange, OutcomeUnknown, PullRequest, TextEdit
 from tools.docs.edits import EditError, apply_edits, new_text
 
 log = structlog.get_logger()
@@ -83,12 +83,24 @@ class Updates:
         database: where the documents are.
         targets: the sources that may be updated, by name.
         clean: puts ``MASK`` in the place of secrets; text that brings more of them is refused.
+        seconds: how long a call of a tool may take.
+        attempts: how often a turn that fails is run, before it is given up.
     """
 
-    def __init__(self, database: Database, targets: Mapping[str, Target], clean: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        targets: Mapping[str, Target],
+        clean: Callable[[str], str],
+        *,
+        seconds: float = 60.0,
+        attempts: int = 1,
+    ) -> None:
         self._database = database
         self._targets = dict(targets)
         self._clean = clean
+        self.seconds = seconds
+        self.attempts = attempts
 
     async def propose(self, url: str, edits: Sequence[TextEdit], *, base: str | None = None) -> DocumentChange:
         """See ``tools.context.Documentation``."""
@@ -125,7 +137,7 @@ class Updates:
         try:
             return await place.target.github.pull_request(_own(branch))
         except GitHubError as error:
-            raise ToolException(f"Not done. {error}") from error
+            raise OutcomeUnknown(str(error)) from error
 
     async def publish(self, change: DocumentChange, *, branch: str, title: str, body: str) -> PullRequest:
         """See ``tools.context.Documentation``."""
@@ -134,21 +146,28 @@ class Updates:
         if (github.repository, path) != (change.repository, change.path) or branch == change.base_branch:
             raise ToolException("Not done: the document's source was configured anew meanwhile.")
         content = change.after.encode()
+        asked = False
         try:
             await github.create_branch(branch, change.base_commit)
             await github.put_file(path, branch, content, base_blob=change.base_blob, message=title)
+            asked = True
             return await github.open_draft(head=branch, base=change.base_branch, title=title, body=body)
         except GitHubError as error:
             log.warning("documentation update failed", repository=change.repository, branch=branch, error=str(error))
-            opened = await self._settle(github, branch)
-            if isinstance(opened, PullRequest):
-                return opened
-            raise ToolException(f"Not done: no pull request was opened. {error} {opened}".strip()) from error
+            try:
+                settled = await self._settle(github, branch)
+            except OutcomeUnknown:
+                if asked:  # it may be there, although no answer said so
+                    raise
+                settled = _left(github, branch)
+            if isinstance(settled, PullRequest):
+                return settled
+            raise ToolException(f"Not done: no pull request was opened. {error} {settled}".strip()) from error
 
-    async def withdraw(self, url: str, branch: str) -> None:
+    async def settle(self, url: str, branch: str) -> PullRequest | str:
         """See ``tools.context.Documentation``."""
         place = await self._find(url)
-        await self._settle(place.target.github, _own(branch))
+        return await self._settle(place.target.github, _own(branch))
 
     async def _read(self, place: Place, commit: str) -> File | None:
         try:
@@ -159,15 +178,19 @@ class Updates:
             return None
 
     async def _settle(self, github: GitHub, branch: str) -> PullRequest | str:
-        """After a failure: the pull request if there is one all the same; else the branch goes, or is told of."""
         try:
             opened = await github.pull_request(branch)
-            if opened is None:
-                await github.delete_branch(branch)
+        except GitHubError as error:
+            log.warning("outcome unknown", repository=github.repository, branch=branch, error=str(error))
+            raise OutcomeUnknown(str(error)) from error
+        if opened:
+            return opened
+        try:
+            await github.delete_branch(branch)
         except GitHubError as error:
             log.warning("branch left", repository=github.repository, branch=branch, error=str(error))
-            return f"The branch {branch} may be left in {github.repository}; it can be deleted."
-        return opened or ""
+            return _left(github, branch)
+        return ""
 
     async def _find(self, url: str) -> Place:
         """Where a document is, or where a new one would be.
@@ -204,6 +227,10 @@ class Updates:
             f"There is no document {url!r}, and none may be created there. search_docs shows the documents with their "
             "URLs; those of sources with `updates: true` can be updated."
         )
+
+
+def _left(github: GitHub, branch: str) -> str:
+    return f"The branch {branch} may be left in {github.repository}; it can be deleted."
 
 
 def _own(branch: str) -> str:

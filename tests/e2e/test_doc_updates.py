@@ -6,10 +6,12 @@ import os
 from contextlib import asynccontextmanager
 
 import pytest
+from procrastinate import RetryDecision
 from pydantic import SecretStr
 
 from benchmarks.faults.processes import open_launcher
 from ratchet.documentation import github as client_module
+from ratchet.jobs.answers import Backoff
 from ratchet.sections import GitHubSettings, Policy, PolicySettings
 from sandbox.github.faults import Fault
 from tests.e2e.conftest import text_of
@@ -168,6 +170,30 @@ async def test_what_github_refuses_is_told_in_the_thread_and_nothing_is_half_don
     assert told in answer
     assert list(handbook.repository.branches) == ["main"]
     assert not handbook.repository.pulls
+
+
+async def test_a_pull_request_that_nobody_can_look_for_is_looked_for_again(handbook, monkeypatch):
+    monkeypatch.setattr(client_module, "BACKOFF", lambda state: 0.01)
+    monkeypatch.setattr(Backoff, "get_retry_decision", lambda *_, **__: RetryDecision(retry_in={"seconds": 0}))
+    real, looks = client_module.GitHub._pull_request, []
+
+    async def down(github, head):
+        if handbook.repository.pulls:
+            looks.append(head)
+            if len(looks) < 8:
+                raise client_module.GitHubError("GitHub has a problem of its own.", status=503, transient=True)
+        return await real(github, head)
+
+    monkeypatch.setattr(client_module.GitHub, "_pull_request", down)
+    async with handbook.ratchet():
+        thread = await handbook.ask()
+        await handbook.request(thread)
+        handbook.github.faults.add(Fault("pulls.create", "drop_after", 1))
+        await handbook.approve(thread)
+        [answer] = await handbook.answers(thread)
+    [pull] = handbook.repository.pulls
+    assert f"/acme/handbook/pull/{pull.number}" in answer
+    assert pull.state == "open" and handbook.written() == {"ref.create": 1, "contents.put": 1, "pulls.create": 1}
 
 
 # Where the process is when it is killed: what GitHub or Slack does with its request then.
