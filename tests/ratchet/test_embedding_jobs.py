@@ -10,7 +10,8 @@ from rich.console import Console
 from agent.embeddings import indexing
 from ratchet.jobs import embeddings
 from ratchet.reindex import reindex
-from storage import vectors
+from storage import documents, vectors
+from storage.documents import NewChunk, NewDocument
 from tools.context import EmbeddingError
 
 
@@ -34,9 +35,9 @@ async def count(memory, table="message_embeddings"):
         return (await (await conn.execute(f"select count(*) from {table}")).fetchone())[0]
 
 
-async def until(memory, vectors_stored):
+async def until(memory, vectors_stored, table="message_embeddings"):
     async with asyncio.timeout(15):
-        while await count(memory) != vectors_stored:
+        while await count(memory, table) != vectors_stored:
             await asyncio.sleep(0.02)
 
 
@@ -142,3 +143,31 @@ async def test_reindexing_keeps_the_old_vectors_when_the_model_fails(memory, con
         await reindex(memory.database, concepts(space="other/4", fails=True), Console(file=io.StringIO()))
     async with memory.database.connection() as conn:
         assert await vectors.find_space(conn, "concepts/4") and await count(memory) == 1
+
+
+async def store_document(memory, *texts):
+    chunks = [NewChunk(("Guide",), number, number, text) for number, text in enumerate(texts, 1)]
+    async with memory.database.connection() as conn:
+        await documents.put(conn, NewDocument("docs", "a.md", "https://x/a.md", "Guide", "b", "\n".join(texts)), chunks)
+
+
+async def test_documents_are_embedded_behind_their_text_and_unchanged_chunks_never_again(memory, concepts):
+    model = concepts()
+    await store_document(memory, "slow one", "slow two")
+    async with working(memory.database, model):
+        await until(memory, 2, "chunk_embeddings")
+        await store_document(memory, "slow one", "slow two", "slow three")
+        await until(memory, 3, "chunk_embeddings")
+    assert sorted(model.embedded) == ["Guide\nslow one", "Guide\nslow three", "Guide\nslow two"]
+    assert await count(memory, "chunk_embedding_queue") == 0
+
+
+async def test_reindexing_gives_documents_vectors_of_the_new_model_and_drops_the_old_ones(memory, concepts):
+    first, second = concepts(), concepts(space="other/4")
+    await memory.say("slow message")
+    await store_document(memory, "slow one", "slow two")
+    for model in (first, second, second):
+        await reindex(memory.database, model, Console(file=io.StringIO()))
+    assert len(first.embedded) == len(second.embedded) == 3
+    assert await count(memory, "chunk_embeddings") == 2 and await count(memory, "embedding_spaces") == 1
+    assert await count(memory, "pg_indexes where indexname ~ '^chunk_embeddings_space_'") == 1

@@ -62,3 +62,17 @@ async def test_what_vanishes_goes_with_all_that_belongs_to_it(conn):
 async def test_what_the_database_cannot_hold_is_replaced(conn):
     await put(conn, document(text="a\x00b\ud800"))
     assert (await documents.get(conn, "https://docs.example.com/guide.md")).text == "a\ufffdb\ufffd"
+
+
+async def test_many_writers_at_once_lose_no_count(database):
+    import asyncio
+
+    async def write(number):
+        async with database.connection() as own:
+            await put(own, document(path=f"{number % 4}.md", text=f"shared words {number}", blob=str(number)))
+
+    await asyncio.gather(*(write(number) for number in range(12)))
+    async with database.connection() as own:
+        assert len(await documents.blobs(own, "docs")) == 4 == await rows(own, "document_chunks")
+        cur = await own.execute("select lexeme, chunks from chunk_lexemes where lexeme in ('share', 'word')")
+        assert dict(await cur.fetchall()) == {"share": 4, "word": 4}
