@@ -200,3 +200,20 @@ async def test_a_request_whose_buttons_slack_does_not_take_is_withdrawn_and_its_
             ("answered", "void")
         ]
         assert not RUNS
+
+
+@pytest.mark.parametrize(
+    ("policy", "call", "says"),
+    [
+        ({"approvers": []}, ("drop_table", {"table": "users"}), "has no approvers"),
+        ({}, ("drop_table", {"table": "audit"}), "The table audit cannot be dropped"),
+        ({}, ("drop_table", {"tabel": "users"}), "tabel"),
+        ({}, ("restart", {"service": "xoxb-" + "1234567890-abcdefghij"}), "looks like a secret"),
+        ({"approvers": ["@nobody-knows"]}, ("restart", {"service": "api"}), "knows none of the approvers"),
+    ],
+)
+async def test_what_cannot_be_approved_is_refused_without_asking_anybody(desk, world, policy, call, says):
+    async with world.ratchet(settings=desk.settings(**policy)) as services:
+        thread = await desk.ask(call)
+        assert await desk.until(thread, says)
+        assert await rows(services, "select 1 from approvals") == [] and not RUNS
