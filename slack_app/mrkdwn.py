@@ -31,14 +31,14 @@ def neutralise(markdown: str) -> str:
 
 
 def unmention(markdown: str) -> str:
-    """Markdown that notifies no person whom it mentions; the words stay readable, and code as it is."""
-    return rewrite(markdown, outside=_unmention) if MENTION.search(markdown) else markdown
+    """Markdown that notifies no person whom it mentions, also in code; the words stay readable."""
+    return _unmention(markdown)
 
 
 def fallback(markdown: str, longest: int = LONGEST_NOTICE) -> str:
     """The same as Slack's mrkdwn, for notifications and clients without blocks."""
     if MENTION.search(markdown):
-        markdown = rewrite(markdown, inside=_unmention)  # code may stand for itself only where there are blocks
+        markdown = rewrite(markdown, inside=_unmention)
     # Again quiet: rendering undoes escapes and entities, and makes <!channel|x> of [x](!channel).
     shown = _quiet(slackify_markdown(markdown)).strip()
     # What renders to nothing, such as the definition of a link, is shown as it was written.

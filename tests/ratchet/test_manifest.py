@@ -83,6 +83,7 @@ METHODS = {
     "chat_update": {"chat:write"},
     "conversations_history": HISTORY,
     "conversations_info": READ,
+    "conversations_members": READ,
     "conversations_open": {"im:write"},
     "conversations_replies": HISTORY,
     "files_completeUploadExternal": {"files:write"},
