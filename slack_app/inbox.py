@@ -223,8 +223,9 @@ class Inbox:
 
     async def quiet(self, seconds: float) -> None:
         """Return once no delivery is being stored here, or so many seconds later."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._group.idle.wait(), seconds)
+        if not self._group.idle.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._group.idle.wait(), seconds)
 
     async def take_in(self, told: list[IncomingMessage]) -> None:
         """Store messages that Slack named when it was asked, with all that follows from them, as if delivered."""
