@@ -222,9 +222,11 @@ async def _round(conn: Connection) -> Round:
     if rows:
         await conn.execute(RUNBOOKS)
     await empty_events(conn, [MessageKey(*row[:3]) for row in rows])
-    await conn.execute(
-        "delete from purges where begun_at is not null and begun_at < coalesce(%s::timestamptz, 'infinity')", (oldest,)
-    )
+    if not running:  # of a turn that began just now, the next round must still know what was asked to go
+        await conn.execute(
+            "delete from purges where begun_at is not null and begun_at < coalesce(%s::timestamptz, 'infinity')",
+            (oldest,),
+        )
     return await db.fetch_one(conn, Round, LEFT, {"turns": len(over)}) or Round(len(over), 0)
 
 
