@@ -15,6 +15,7 @@ from storage.approvals import Approval
 from storage.budgets import Budget
 from storage.db import Connection
 from storage.leases import Lease
+from storage.turns import Outcome
 from tools.context import ToolContext
 
 
@@ -33,7 +34,7 @@ class Reply(Protocol):
     def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
         """It ended; ``note`` is a few words on the outcome."""
 
-    async def record(self, conn: Connection, text: str) -> None:
+    async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Inside the transaction that records the answer: note what is to be posted."""
 
 

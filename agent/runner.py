@@ -31,7 +31,7 @@ from storage.db import Database
 from storage.leases import Lease
 from storage.messages import StoredMessage
 from storage.sources import Source
-from storage.turns import Turn
+from storage.turns import Outcome, Turn
 from tools.context import ChannelRules, Documentation, Embedder, Monitors, NoRules
 from tools.registry import CatalogueEntry
 
@@ -275,7 +275,7 @@ class Runner:
                     conn, question.lease, turn.turn_id, [message_to_dict(m) for m in messages], seen_upto_ts=seen
                 )
             await turns.finish(conn, question.lease, turn.turn_id, answer=text, error=error)
-            await reply.record(conn, text)
+            await reply.record(conn, Outcome(text, failed=error is not None))
 
 
 def _unseen(question: Question, seen_upto_ts: str) -> list[StoredMessage]:

@@ -92,8 +92,8 @@ class _Reply:
     def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
         pass
 
-    async def record(self, conn: Connection, text: str) -> None:
-        for number, part in enumerate(split(text), 1):
+    async def record(self, conn: Connection, outcome: turns.Outcome) -> None:
+        for number, part in enumerate(split(outcome.text), 1):
             await posts.insert(
                 conn,
                 turn_id=self._turn.turn_id,

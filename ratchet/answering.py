@@ -18,7 +18,7 @@ from slack_app.backfill import Backfill
 from slack_app.catch_up import YOUNG_SECONDS, CatchUp
 from slack_app.directory import Directory
 from slack_app.identity import Identity
-from slack_app.inbox import Enqueue, answer_job
+from slack_app.jobs import Enqueue, answer_job
 from slack_app.outbox import Outbox
 from slack_app.stream import SlackReply
 from storage import channels, leases, messages, posts, turns

@@ -11,7 +11,7 @@ from slack_app import approval_messages as looks
 from slack_app.approvals import Approvals
 from slack_app.approvers import ApproverDirectory, ApproverLookupError
 from slack_app.identity import Identity
-from slack_app.inbox import Enqueue, Job
+from slack_app.jobs import Enqueue, Job
 from slack_app.uploads import Uploads
 from storage import approvals, posts
 from storage.approvals import PARTS, Approval

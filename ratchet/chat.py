@@ -22,7 +22,7 @@ from ratchet.progress import pull_progress
 from ratchet.settings import Settings
 from storage import channels, db, leases, turns
 from storage.db import Connection, Database
-from storage.turns import NewTurn
+from storage.turns import NewTurn, Outcome
 
 LOCAL_USER = "local"
 LOCAL_CHANNEL = "terminal"
@@ -47,7 +47,7 @@ class TerminalReply:
         if not ok:
             self._console.print(f"  ✗ {name}: {note}", style="red", markup=False, highlight=False)
 
-    async def record(self, conn: Connection, text: str) -> None:
+    async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Nothing to post."""
 
     async def refresh(self, team_id: str, user_id: str) -> None:

@@ -19,7 +19,7 @@ from ratchet.settings import Settings, SettingsError
 from slack_app.app import SlackError, build_client, identify
 from slack_app.backfill import Backfill, explain
 from slack_app.directory import UNREACHABLE, Directory
-from slack_app.inbox import Enqueue, backfill_job
+from slack_app.jobs import Enqueue, backfill_job
 from storage import backfills, channels
 from storage.backfills import Progress
 from storage.channels import Channel

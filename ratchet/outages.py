@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from ratchet.jobs import onboarding
-from slack_app.inbox import Enqueue
+from slack_app.jobs import Enqueue
 from storage import backfills, db
 from storage.db import Database
 

@@ -14,9 +14,9 @@ from uuid import UUID, uuid5
 import structlog
 
 from agent.errors import BudgetSpent
-from slack_app.inbox import NAMESPACE
 from slack_app.outbox import Outbox, PostUnsettled
 from slack_app.parts import split
+from slack_app.questions import NAMESPACE
 from storage import leases, posts, steps
 from storage.db import Database
 from storage.leases import Lease, LeaseLost

@@ -21,10 +21,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app import approval_messages as looks
-from slack_app import events
+from slack_app import payloads
 from slack_app.errors import reason
 from slack_app.events import Click
-from slack_app.inbox import Enqueue, Job, answer_job
+from slack_app.jobs import Enqueue, Job, answer_job
 from storage import approvals, audit, channels, posts
 from storage.approvals import Approval
 from storage.db import Connection, Database
@@ -147,7 +147,7 @@ class Approvals:
     async def _open(self, ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         """Open the modal that rejects or edits. Whoever may not decide was told so when the click was stored."""
         await ack()
-        click = events.parse(body).event
+        click = payloads.parse(body).event
         if not isinstance(click, Click):
             return
         async with self._database.connection() as conn:
@@ -164,7 +164,7 @@ class Approvals:
 
     async def _submit_edit(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Take edited arguments: they are asked for anew, in the place of the old request."""
-        click = events.parse(body).event
+        click = payloads.parse(body).event
         problem = await self._edit(click) if isinstance(click, Click) else GONE
         if problem:
             await ack(response_action="errors", errors={looks.INPUT: problem[:300]})

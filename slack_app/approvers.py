@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import reason
-from slack_app.events import parse_user
+from slack_app.payloads import parse_user
 from storage import channels
 from storage.db import Database
 

@@ -19,9 +19,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.directory import UNREACHABLE, Directory
 from slack_app.errors import is_refusal, reason
-from slack_app.events import SPOKEN, IncomingMessage, parse_message
+from slack_app.events import IncomingMessage
 from slack_app.identity import Identity
-from slack_app.inbox import Enqueue, accept, file_jobs
+from slack_app.jobs import Enqueue, file_jobs
+from slack_app.payloads import SPOKEN, parse_message
+from slack_app.questions import accept
 from slack_app.remember import remember
 from storage import backfills, channels, db, messages, reactions
 from storage.channels import NewChannel

@@ -12,8 +12,8 @@ import asyncio
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.events import SPOKEN, parse_message
 from slack_app.inbox import Inbox
+from slack_app.payloads import SPOKEN, parse_message
 from storage.turns import Turn
 
 log = structlog.get_logger()

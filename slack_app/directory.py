@@ -13,8 +13,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import is_refusal, reason
-from slack_app.events import parse_user
 from slack_app.identity import Identity
+from slack_app.payloads import parse_user
 from storage import channels
 from storage.channels import ChannelKind, User
 from storage.db import Database

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Literal, Protocol
-from uuid import UUID, uuid5
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid5
 
 import structlog
 
-from slack_app import events
+from slack_app import events, payloads
 from slack_app.events import (
     ChannelChange,
     Click,
@@ -31,6 +30,8 @@ from slack_app.events import (
     Reaction,
 )
 from slack_app.identity import Identity
+from slack_app.jobs import PURGE, Enqueue, Job, backfill_job, classify_job, file_jobs, onboard_job, process_job
+from slack_app.questions import NAMESPACE, accept
 from slack_app.remember import remember
 from storage import backfills, channels, forgetting, inbox, messages, reactions, runbooks, turns
 from storage.batches import GroupCommit
@@ -41,140 +42,11 @@ from storage.messages import NewMessage
 from storage.turns import NewTurn
 
 log = structlog.get_logger()
-NAMESPACE = UUID("5f0f1b0e-3c1d-4b7a-9a62-7261746368e7")
 EARLY_SECONDS = 3600.0  # for so long Slack delivers again
-BACKFILL_LOCK = "backfill:{channel_id}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """Work for the queue; jobs of one lock run one after the other, in their order."""
-
-    task: Literal[
-        "answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process", "report", "purge",
-        "revise", "notice", "expire",
-    ]  # fmt: skip
-    lock: str
-    arguments: dict[str, str] = field(default_factory=dict)
-    at: datetime | None = None  # not before
-
-
 # Whether a message is to be read once more, by a program or a model: (as delivered, as described).
 Again = Callable[[IncomingMessage, NewMessage], bool]
 # What a click decides, in the transaction that stores it.
 Decide = Callable[[Connection, Click], Awaitable[list[Job]]]
-
-
-class Enqueue(Protocol):
-    """Puts jobs in the queue."""
-
-    async def __call__(self, conn: Connection, jobs: Sequence[Job]) -> None:
-        """Enqueue them in the caller's transaction."""
-
-
-def answer_job(team_id: str, channel_id: str, thread_ts: str, turn_id: UUID) -> Job:
-    """The job that answers a turn; a thread's turns share a lock."""
-    return Job("answer", turns.thread_key(team_id, channel_id, thread_ts), {"turn_id": str(turn_id)})
-
-
-def onboard_job(team_id: str, channel_id: str, *, joined_ts: str | None = None) -> Job:
-    """The job that has a channel's past read; ``joined_ts`` is when Ratchet joined, where it just did."""
-    lock = BACKFILL_LOCK.format(channel_id=channel_id)
-    joined = {"joined_ts": joined_ts} if joined_ts else {}
-    return Job("onboard", lock, {"team_id": team_id, "channel_id": channel_id, **joined})
-
-
-def backfill_job(channel_id: str) -> Job:
-    """The job that goes on with what is left to read of a channel."""
-    return Job("backfill", BACKFILL_LOCK.format(channel_id=channel_id), {"channel_id": channel_id})
-
-
-def file_jobs(told: Iterable[IncomingMessage]) -> list[Job]:
-    """The jobs that fetch the beginnings of messages' text files."""
-    return [
-        Job(
-            "read_file",
-            f"file:{message.channel_id}:{file.file_id}",
-            {
-                "team_id": message.team_id,
-                "channel_id": message.channel_id,
-                "ts": message.ts,
-                "file_id": file.file_id,
-                "name": file.name,
-                "mimetype": file.mimetype,
-                "url": file.url,
-            },
-        )
-        for message in told
-        for file in message.files
-        if file.is_unread
-    ]
-
-
-async def accept(conn: Connection, identity: Identity, told: Sequence[IncomingMessage]) -> list[Job]:
-    """Inside a transaction: make turns of the messages that are addressed to Ratchet and were none before."""
-    asked = [turn for message in told if (turn := _turn(identity, message))]
-    asked = await _newest(conn, identity, asked)
-    accepted = await turns.insert_all(conn, asked) if asked else set()
-    jobs = []
-    for turn in sorted(asked, key=lambda turn: float(turn.message_ts or 0)):
-        if turn.turn_id in accepted and turn.thread_ts:
-            accepted.remove(turn.turn_id)  # a mention is told twice, by message and by app_mention
-            jobs.append(answer_job(turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id))
-    return jobs
-
-
-async def _newest(conn: Connection, identity: Identity, asked: list[NewTurn]) -> list[NewTurn]:
-    """The turns with the newest words of their messages: an edit may have come before what it edits."""
-    keys = [(turn.channel_id, turn.message_ts) for turn in asked if turn.message_ts]
-    edited = await messages.edited_texts(conn, identity.team_id, keys) if keys else {}
-    return [
-        replace(turn, question=identity.question_in_stored(edited[key]))
-        if (key := (turn.channel_id, turn.message_ts or "")) in edited
-        else turn
-        for turn in asked
-    ]
-
-
-def _turn(identity: Identity, message: IncomingMessage) -> NewTurn | None:
-    source = identity.addressed_by(message)
-    if source is None or not message.user_id:
-        return None
-    return NewTurn(
-        turn_id=uuid5(NAMESPACE, f"{message.team_id}:{message.channel_id}:{message.ts}"),
-        team_id=message.team_id,
-        channel_id=message.channel_id,
-        thread_ts=message.thread_ts or message.ts,
-        message_ts=message.ts,
-        requester_id=message.user_id,
-        source=source,
-        question=identity.question_in(message),
-    )
-
-
-def _is_early(edit: IncomingMessage) -> bool:
-    """Whether an edit of a message that is not known came before the message itself, and not long after it."""
-    return float(edit.edited_ts or edit.ts) - float(edit.ts) < EARLY_SECONDS
-
-
-def process_job(team_id: str, channel_id: str, ts: str) -> Job:
-    """The job that does what follows by itself from a new message."""
-    key = {"team_id": team_id, "channel_id": channel_id, "ts": ts}
-    return Job("process", f"steps:{team_id}:{channel_id}:{ts}", key)
-
-
-def classify_job(message: NewMessage, *, is_new: bool = False) -> Job:
-    """The job that has a message read by a program or a model; a message's readings come one after the other.
-
-    What follows by itself from a new message comes after it.
-    """
-    key = {"team_id": message.team_id, "channel_id": message.channel_id, "ts": message.ts}
-    return Job(
-        "classify", "classify:{team_id}:{channel_id}:{ts}".format(**key), key | ({"then": "process"} if is_new else {})
-    )
-
-
-PURGE = Job("purge", "purge")  # takes the words of deleted and edited messages from what rests on them
 
 
 @dataclass(frozen=True)
@@ -215,8 +87,8 @@ class Inbox:
             Exception: it is not stored; Slack must not get an ack.
         """
         try:
-            envelope = events.parse(body)
-        except events.BadPayload as error:
+            envelope = payloads.parse(body)
+        except payloads.BadPayload as error:
             log.warning("payload ignored", error=str(error))
             return
         await self._group.add(Delivery(envelope, body))
@@ -397,3 +269,8 @@ def _row(delivery: Delivery) -> NewEvent:
     channel_id, user_id = events.place(envelope.event)
     payload = delivery.body if subject else {}
     return NewEvent(envelope.event_id, envelope.team_id, envelope.kind, subject, payload, channel_id, user_id)
+
+
+def _is_early(edit: IncomingMessage) -> bool:
+    """Whether an edit of a message that is not known came before the message itself, and not long after it."""
+    return float(edit.edited_ts or edit.ts) - float(edit.ts) < EARLY_SECONDS

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_app.parts import split
 from storage import posts
 from storage.db import Connection
-from storage.turns import Turn
+from storage.turns import Outcome, Turn
 
 log = structlog.get_logger()
 SHOWN = 100
@@ -48,9 +48,9 @@ class SlackReply:
         """Show how it ended."""
         self._show(f"has run {name}" if ok else f"could not run {name}: {note[:SHOWN]}")
 
-    async def record(self, conn: Connection, text: str) -> None:
+    async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Note the answer's parts in the outbox; deliver them with ``Outbox.deliver``."""
-        for number, part in enumerate(split(text), 1):
+        for number, part in enumerate(split(outcome.text), 1):
             await posts.insert(
                 conn,
                 turn_id=self._turn.turn_id,

@@ -16,7 +16,7 @@ from storage.approvals import UNTOLD
 from storage.db import Connection
 from storage.leases import HELD, Lease, hold, require
 
-Source = Literal["mention", "dm", "command", "chat", "step"]
+Source = Literal["mention", "dm", "command", "chat", "step", "followup", "retry", "private"]
 
 
 def thread_key(team_id: str, channel_id: str, thread_ts: str) -> str:
@@ -39,7 +39,7 @@ class Turn:
     requester_id: str
     source: Source
     question: str
-    status: Literal["queued", "running", "waiting", "answered", "failed"]
+    status: Literal["queued", "running", "waiting", "answered", "failed", "stopped", "merged"]
     answer: str | None
     error: str | None
     attempts: int
@@ -54,7 +54,20 @@ class Turn:
     @property
     def is_over(self) -> bool:
         """Whether its outcome is recorded."""
-        return self.status in {"answered", "failed"}
+        return self.status in {"answered", "failed", "stopped", "merged"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a turn ended, as it is to be posted.
+
+    Attributes:
+        text: the answer or the notice, in Markdown.
+        failed: no answer came; ``text`` says why.
+    """
+
+    text: str
+    failed: bool = False
 
 
 COLUMNS = (

@@ -6,7 +6,9 @@ from uuid import uuid5
 
 from ratchet.help_channels.text import DRAFT, DRAFT_REQUEST, HELPFUL, UNHELPFUL
 from slack_app.events import Click
-from slack_app.inbox import NAMESPACE, Decide, Job, answer_job
+from slack_app.inbox import Decide
+from slack_app.jobs import Job, answer_job
+from slack_app.questions import NAMESPACE
 from storage import help_channels, turns
 from storage.db import Connection
 from storage.help_channels import QuestionKey

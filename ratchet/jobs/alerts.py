@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from procrastinate import Blueprint, JobContext, RetryStrategy
 
-from slack_app.inbox import process_job
+from slack_app.jobs import process_job
 from storage.db import Database
 
 if TYPE_CHECKING:

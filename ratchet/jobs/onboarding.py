@@ -12,7 +12,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
-from slack_app.inbox import BACKFILL_LOCK, Enqueue, backfill_job, onboard_job
+from slack_app.jobs import BACKFILL_LOCK, Enqueue, backfill_job, onboard_job
 from storage import backfills, channels, db
 from storage.db import Connection, Database
 

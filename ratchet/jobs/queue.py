@@ -27,7 +27,7 @@ from ratchet.jobs import (
     steps,
 )
 from ratchet.jobs.fence import FencedJobManager
-from slack_app.inbox import Job
+from slack_app.jobs import Job
 from storage import jobs
 from storage.db import Connection, Database
 

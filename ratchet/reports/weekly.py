@@ -20,9 +20,10 @@ from ratchet.reports import chart
 from ratchet.reports.text import NO_PICTURE, render
 from slack_app.directory import Directory
 from slack_app.identity import Identity
-from slack_app.inbox import NAMESPACE, Enqueue, Job
+from slack_app.jobs import Enqueue, Job
 from slack_app.outbox import Outbox
 from slack_app.parts import split
+from slack_app.questions import NAMESPACE
 from slack_app.uploads import Uploads
 from storage import channels, leases, posts, reports
 from storage.access import Viewer

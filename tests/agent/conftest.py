@@ -62,8 +62,8 @@ class Quiet:
     def tool_finished(self, call_id, name, *, ok, note):
         self.steps.append(f"{name} {'ok' if ok else 'failed'}")
 
-    async def record(self, conn, text):
-        self.posted.append(text)
+    async def record(self, conn, outcome):
+        self.posted.append(outcome.text)
 
     async def refresh(self, team_id, user_id): ...
 

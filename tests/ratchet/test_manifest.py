@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from slack_sdk.web.async_client import AsyncWebClient
 
 from ratchet.manifest import ManifestError, build_manifest, show_manifest
-from slack_app import events
+from slack_app import payloads
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://ratchet.example.com"
@@ -108,8 +108,8 @@ EVENTS = {
     "reaction_removed": {"reactions:read"},
     "member_joined_channel": {"channels:read", "groups:read"},
     "member_left_channel": {"channels:read", "groups:read"},
-    **{f"channel_{change}": {"channels:read"} for change in events.CHANGES},
-    **{f"group_{change}": {"groups:read"} for change in events.CHANGES},
+    **{f"channel_{change}": {"channels:read"} for change in payloads.CHANGES},
+    **{f"group_{change}": {"groups:read"} for change in payloads.CHANGES},
     "team_join": {"users:read"},
     "user_change": {"users:read"},
 }
@@ -159,7 +159,7 @@ def test_a_wrong_manifest_would_be_found(spoil):
 
 def test_it_subscribes_to_what_is_read_and_to_nothing_else():
     subscribed = build_manifest()["settings"]["event_subscriptions"]["bot_events"]
-    assert {name.split(".")[0] for name in subscribed} - set(FEATURE_EVENTS) == set(events.PARSERS)
+    assert {name.split(".")[0] for name in subscribed} - set(FEATURE_EVENTS) == set(payloads.PARSERS)
     assert set(subscribed) == set(EVENTS) | set(FEATURE_EVENTS)
 
 

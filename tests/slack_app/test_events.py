@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slack_app import events
+from slack_app import payloads
 from slack_app.events import (
-    BadPayload,
     ChannelChange,
     Click,
     Command,
@@ -17,9 +16,9 @@ from slack_app.events import (
     MessageDeleted,
     Profile,
     Reaction,
-    parse,
 )
 from slack_app.files import File
+from slack_app.payloads import BadPayload, parse
 from storage.channels import User
 
 
@@ -203,7 +202,7 @@ def test_a_malformed_payload_is_told_as_such(body):
 def test_every_event_that_is_read_is_one_that_the_manifest_subscribes_to():
     manifest = yaml.safe_load((Path(__file__).parents[2] / "configs" / "app-manifest.yaml").read_text())
     subscribed = {name.split(".")[0] for name in manifest["settings"]["event_subscriptions"]["bot_events"]}
-    assert set(events.PARSERS) <= subscribed
+    assert set(payloads.PARSERS) <= subscribed
 
 
 @pytest.mark.parametrize(

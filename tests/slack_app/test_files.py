@@ -3,8 +3,8 @@
 import aiohttp
 import pytest
 
-from slack_app.events import parse_message
 from slack_app.files import BEGINNING, FileReader
+from slack_app.payloads import parse_message
 from slack_app.remember import remember
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from slack_app.events import parse_message
 from slack_app.inbox import Inbox
+from slack_app.payloads import parse_message
 from slack_app.remember import remember
 from storage import alerts, reactions
 from storage.messages import NewAlert

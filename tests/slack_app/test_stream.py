@@ -50,7 +50,7 @@ async def test_an_answer_is_recorded_in_parts_once(slack, turn, database):
     reply = SlackReply(slack, turn, model="small")
     for _ in range(2):
         async with database.connection() as conn:
-            await reply.record(conn, "word " * 4000)
+            await reply.record(conn, turns.Outcome("word " * 4000))
     async with database.connection() as conn:
         found = await posts.list_for_turn(conn, turn.turn_id)
     assert [(post.part, post.thread_ts, post.model) for post in found] == [
