@@ -197,3 +197,23 @@ async def test_a_runbook_goes_with_the_last_alert_of_its_name(database, memory):
         found = await places(database, CANARY)
         assert {place: n for place, n in found.items() if place.startswith("runbook")} == left
     assert found == {}
+
+
+async def test_a_turn_that_begins_in_the_middle_of_its_questions_purge_is_purged_when_it_is_over(database, turn):
+    """The worker begins the turn once the purge has begun: what was asked must still be known when the turn ends."""
+    asked = await turn(question=CANARY, over=False)
+    async with database.connection() as conn:
+        await conn.execute("update turns set status = 'queued', started_at = null")
+        await conn.execute(
+            """create function begin_turn() returns trigger language plpgsql as $$ begin
+                   update turns set status = 'running', started_at = clock_timestamp() where status = 'queued';
+                   return null;
+               end $$"""
+        )
+        await conn.execute(
+            "create trigger begin_turn after update of begun_at on purges for each row execute function begin_turn()"
+        )
+    assert (await purge(database, ("C1", "100.000001"))).left
+    await turn.finish(asked, CANARY, "101.000001")
+    assert (await purges.run(database)).left == 0
+    assert await places(database, CANARY) == {}
