@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
@@ -64,45 +65,56 @@ def _mount_slack(app: FastAPI, services: Services, verifier: SignatureVerifier) 
 
     async def slack(request: Request) -> Response:
         """Events, commands and clicks; verified over the raw bytes before anything parses them."""
-        problem = await _problem(request, verifier)
-        if problem:
-            status, message = problem
-            return JSONResponse({"error": message}, status_code=status)
+        body = await _verified(request, verifier)
+        if isinstance(body, Response):
+            return body
+        payload = _payload(body, request.headers.get("content-type", ""))
+        if payload is None:
+            return _refusal(400, "Invalid JSON payload")
+        if payload.get("type") == "event_callback":  # of an event nothing is answered: once it is stored, all is done
+            await services.slack.inbox.record(payload)
+            return Response()
         return await handler.handle(request)
 
     for path in ("/slack/events", "/slack/actions"):  # plain routes: an ack waits for no parameters to be resolved
         app.add_route(path, slack, methods=["POST"])
 
 
-async def _problem(request: Request, verifier: SignatureVerifier) -> tuple[int, str] | None:
-    """Why a request is refused: its status and what to say."""
+async def _verified(request: Request, verifier: SignatureVerifier) -> bytes | Response:
+    """The body of a request that Slack signed, or what is answered to any other."""
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_BODY:
-        return 413, f"the body may have {MAX_BODY} bytes"
+        return _refusal(413, f"the body may have {MAX_BODY} bytes")
     timestamp = request.headers.get("x-slack-request-timestamp")
     signature = request.headers.get("x-slack-signature")
     if not timestamp or not signature:
-        return 400, "missing X-Slack-Request-Timestamp or X-Slack-Signature"
+        return _refusal(400, "missing X-Slack-Request-Timestamp or X-Slack-Signature")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12 and signature.isascii()):
-        return 400, "malformed X-Slack-Request-Timestamp or X-Slack-Signature"
+        return _refusal(400, "malformed X-Slack-Request-Timestamp or X-Slack-Signature")
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            return 413, f"the body may have {MAX_BODY} bytes"
+            return _refusal(413, f"the body may have {MAX_BODY} bytes")
     request._body = body  # where Starlette itself keeps it: Bolt's adapter reads it again
     if not verifier.is_valid(body, timestamp, signature):
-        return 401, "the signature does not fit, or is older than five minutes"
-    return None if _is_payload(body, request.headers.get("content-type", "")) else (400, "Invalid JSON payload")
+        return _refusal(401, "the signature does not fit, or is older than five minutes")
+    return body
 
 
-def _is_payload(body: bytes, content_type: str) -> bool:
-    """Whether Bolt can parse it: a JSON object, or a form whose payload is one."""
+def _refusal(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def _payload(body: bytes, content_type: str) -> dict[str, Any] | None:
+    """What Slack says: a JSON object, or a form whose payload is one; empty for a command, whose form is all."""
     try:
         if content_type.startswith("application/json"):
-            return isinstance(json.loads(body.decode("utf-8")), dict)
-        form = parse_qs(body.decode("utf-8"))
-        (payload,) = form.get("payload", ["{}"] if "command" in form else [""])
-        return isinstance(json.loads(payload), dict)
+            payload = json.loads(body.decode("utf-8"))
+        else:
+            form = parse_qs(body.decode("utf-8"))
+            (text,) = form.get("payload", ["{}"] if "command" in form else [""])
+            payload = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return payload if isinstance(payload, dict) else None
