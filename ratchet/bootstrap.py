@@ -50,6 +50,7 @@ from slack_app.app import build_app, build_client, identify
 from slack_app.approvals import Approvals
 from slack_app.approvers import ApproverDirectory
 from slack_app.backfill import Backfill
+from slack_app.burst import Burst
 from slack_app.catch_up import CatchUp
 from slack_app.directory import Directory
 from slack_app.files import FileReader
@@ -165,7 +166,8 @@ async def open_services(
         raise SettingsError(TOKENLESS)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_storage(settings, prepare=prepare))
-        queue = await stack.enter_async_context(open_queue(database))
+        burst = Burst()
+        queue = await stack.enter_async_context(open_queue(database, burst))
         monitors = build_monitors(settings, database, choice)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
         token = settings.slack.bot_token.get_secret_value()
@@ -204,6 +206,7 @@ async def open_services(
             wants_steps=steps.may_want,
             again=second.wanted if second else None,
             decide=clicks.first(approvals.decide),
+            burst=burst,
         )
         secret = settings.slack.signing_secret
         hasty = build_client(token, settings.slack.api_url, session, patient=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from uuid import uuid5
 import structlog
 
 from slack_app import events, payloads
+from slack_app.burst import Burst
 from slack_app.events import (
     ChannelChange,
     Click,
@@ -44,10 +44,6 @@ from storage.turns import NewTurn
 
 log = structlog.get_logger()
 EARLY_SECONDS = 3600.0  # for so long Slack delivers again
-# So many deliveries in so short a time are a burst; it is over when nothing came for a moment.
-BURST = 50
-BURST_SECONDS = 0.25
-LULL_SECONDS = 0.05
 # Whether a message is to be read once more, by a program or a model: (as delivered, as described).
 Again = Callable[[IncomingMessage, NewMessage], bool]
 # What a click decides, in the transaction that stores it.
@@ -74,6 +70,7 @@ class Inbox:
         wants_steps: Callable[[NewMessage], bool] = lambda message: False,
         again: Again | None = None,
         decide: Decide | None = None,
+        burst: Burst | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -81,9 +78,9 @@ class Inbox:
         self._wants_steps = wants_steps
         self._again = again
         self._decide = decide
+        self._burst = burst or Burst()
         # One group at a time: two of them could wait for each other's rows.
         self._group = GroupCommit(self._write, lanes=1)
-        self._arrivals: deque[float] = deque(maxlen=BURST)  # event-loop times of the last deliveries
         self._known_channels: set[tuple[str, ChannelKind | None]] = set()
 
     async def record(self, body: dict[str, Any]) -> None:
@@ -97,23 +94,14 @@ class Inbox:
         except payloads.BadPayload as error:
             log.warning("payload ignored", error=str(error))
             return
-        self._arrivals.append(asyncio.get_running_loop().time())
+        self._burst.count()
         await self._group.add(Delivery(envelope, body))
 
     async def quiet(self, seconds: float) -> None:
-        """Return once no delivery is being stored here and no burst of them is coming in, or so many seconds later."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._group.idle.wait()
-                while (pause := self._lull()) > 0:
-                    await asyncio.sleep(pause)
-                    await self._group.idle.wait()
-
-    def _lull(self) -> float:
-        """In how many seconds a burst counts as over, if none of it comes until then; 0 where there is no burst."""
-        if len(self._arrivals) < BURST or self._arrivals[-1] - self._arrivals[0] > BURST_SECONDS:
-            return 0.0
-        return self._arrivals[-1] + LULL_SECONDS - asyncio.get_running_loop().time()
+        """Return once no delivery is being stored here, or so many seconds later."""
+        if not self._group.idle.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._group.idle.wait(), seconds)
 
     async def take_in(self, told: list[IncomingMessage]) -> None:
         """Store messages that Slack named when it was asked, with all that follows from them, as if delivered."""

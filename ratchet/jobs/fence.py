@@ -1,7 +1,11 @@
-"""Procrastinate's job manager with a fence: a worker writes only to jobs that are still its own."""
+"""Procrastinate's job manager with a fence: a worker writes only to jobs that are still its own.
+
+It takes no job while a burst of deliveries comes in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -9,6 +13,7 @@ from procrastinate.connector import BaseConnector
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
+from slack_app.burst import Burst
 from storage import jobs
 from storage.db import Database
 
@@ -18,9 +23,15 @@ log = structlog.get_logger()
 class FencedJobManager(JobManager):
     """Ends and retries a job only while nobody else was given it."""
 
-    def __init__(self, connector: BaseConnector, database: Database) -> None:
+    def __init__(self, connector: BaseConnector, database: Database, burst: Burst) -> None:
         super().__init__(connector)
         self._database = database
+        self._burst = burst
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """Take a job, once no burst is coming in."""
+        await self._burst.over()
+        return await super().fetch_job(queues, worker_id)
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """End a job, unless another worker has it."""

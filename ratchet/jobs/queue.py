@@ -27,6 +27,7 @@ from ratchet.jobs import (
     steps,
 )
 from ratchet.jobs.fence import FencedJobManager
+from slack_app.burst import Burst
 from slack_app.jobs import Job
 from storage import jobs
 from storage.db import Connection, Database
@@ -66,8 +67,8 @@ PRIORITIES = {
 
 
 @asynccontextmanager
-async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
-    """The queue with all tasks, on the given pool."""
+async def open_queue(database: Database, burst: Burst | None = None) -> AsyncIterator[procrastinate.App]:
+    """The queue with all tasks, on the given pool; its workers let a burst of deliveries pass."""
     queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
     topics = (
         answers,
@@ -85,7 +86,7 @@ async def open_queue(database: Database) -> AsyncIterator[procrastinate.App]:
     )
     for blueprint in (topic.blueprint for topic in topics):
         queue.add_tasks_from(blueprint, namespace="")
-    queue.job_manager = FencedJobManager(queue.connector, database)
+    queue.job_manager = FencedJobManager(queue.connector, database, burst or Burst())
     async with queue.open_async(database):
         yield queue
 
