@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench faults lock clean
+.PHONY: help setup demo test check lint bench faults faults-mcp lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -41,6 +41,9 @@ bench: $(READY)  ## measure turns, storage and acks; prints its figures
 
 faults: $(READY)  ## kill real processes at the worst moments and count the answers
 	@$(BIN)/python -m benchmarks.faults $(ARGS)
+
+faults-mcp: $(READY)  ## the same with MCP servers that misbehave, 25 times in each way
+	@$(BIN)/python -m benchmarks.faults --runs 25 --point mcp-slow mcp-hung mcp-large mcp-dying mcp-breaker $(ARGS)
 
 lock: $(READY)  ## resolve requirements.lock again
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \

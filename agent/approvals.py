@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from agent.context import ApproversUnknown, Approving, TurnContext
 from agent.errors import Refusal
+from agent.permission import Denial, deny_approval
 from agent.redaction import Redactor
 from storage import approvals, audit, posts
 from storage.adaptation import storable
@@ -51,6 +52,12 @@ NO_APPROVERS = (
     "Not run: {tool} changes something and needs a person's approval, and this channel has no approvers. Tell the user "
     "what you would have done, and that an operator can name approvers in configs/ratchet.yaml: "
     "policies.default.approvers, or approvers of the channel's own policy."
+)
+
+ONLY_OWN = (
+    "Not run: {tool} needs a person's approval, and every approver who can read this conversation asked for it or "
+    "edited it, and may not approve what is their own. Ask in a channel with other approvers; an operator can name "
+    "some, or set self_approval."
 )
 
 
@@ -117,16 +124,17 @@ class Desk:
                 "Make the call again if it is still needed; it will be asked for anew.",
             )
 
-    async def drop(self, context: TurnContext, call_id: str, why: str) -> None:
-        """A call was refused: nothing that people decided about it is due any more, and its message says so."""
+    async def drop(self, context: TurnContext, call_id: str, why: str, *, used: bool = False) -> None:
+        """A call was refused: nothing that people decided about it is due any more, and its message says so.
+
+        With ``used`` it was refused because its approval was used before, and nothing came of that.
+        """
         async with self._database.connection() as conn:
             known = await approvals.newest(conn, context.turn_id, call_id)
-        if known is None or known.used_at is not None:
+        if known is None or (known.used_at is not None and not used):
             return
         async with self._database.connection() as conn, conn.transaction():
-            ended = await approvals.void(
-                conn, known.approval_id, storable(why.removeprefix("Not run: ").partition(" Tell the user")[0])
-            )
+            ended = await approvals.void(conn, known.approval_id, storable(_told(why)), used=used)
             if ended is None:  # rejected or expired, which its message says already
                 await approvals.use(conn, known.approval_id)
                 return
@@ -151,16 +159,15 @@ class Desk:
             asked = list(await approving.approvers())
         except ApproversUnknown as error:
             raise Refusal("tool_denied", f"Not run: {tool} needs a person's approval. {error}") from error
-        if not asked:
-            raise Refusal("tool_denied", NO_APPROVERS.format(tool=tool))
-        involved = {context.requester.user_id, replaces.decided_by if replaces else None}
-        if not approving.self_approval and involved.issuperset(asked):
-            raise Refusal(
-                "tool_denied",
-                f"Not run: {tool} needs a person's approval, and every approver who can read this conversation asked "
-                "for it or edited it, and may not approve what is their own. Ask in a channel with other approvers; "
-                "an operator can name some, or set self_approval.",
-            )
+        denial = deny_approval(
+            asked,
+            context.requester.user_id,
+            self_approval=approving.self_approval,
+            edited_by=replaces.decided_by if replaces else None,
+        )
+        if denial:
+            why = NO_APPROVERS if denial is Denial.no_approvers else ONLY_OWN
+            raise Refusal("tool_denied", why.format(tool=tool))
         if (problem := describe_problem(entry.tool, arguments)) is not None:
             raise Refusal("tool_malformed", f"Not run: {problem}")
         preview = await self._preview(entry, dict(arguments), context, approving)
@@ -221,15 +228,21 @@ class Desk:
                 "tool_failed",
                 f"Not run: its preview failed ({type(error).__name__}). The operators can see the details.",
             ) from error
-        shown = [preview.summary, *(preview.attachment or ()), *preview.bound.values(), written]
-        if any(self._redactor.clean(text) != text for text in shown):
+        clean = self._redactor.clean
+        name, attached = preview.attachment or ("", "")
+        fixed = [name, *preview.bound.values(), written]
+        added = self._redactor.brings(f"{preview.summary}\n{attached}", preview.standing)
+        if added or any(clean(text) != text for text in fixed):
             raise Refusal(
                 "tool_denied",
                 "Not run: what would have to be shown to the approvers holds something that looks like a secret. "
                 "Leave it out.",
             )
+        shown = [preview.summary, attached, *fixed]
         if storable(dict(arguments)) != dict(arguments) or any(storable(text) != text for text in shown):
             raise Refusal("tool_malformed", "Not run: the arguments hold characters that cannot be shown.")
+        masked = (name, clean(attached)) if preview.attachment else None  # of what stands there already
+        preview = replace(preview, summary=clean(preview.summary), attachment=masked)
         if len(approving.show(preview.summary)) > LONGEST_SUMMARY:
             rest = f"{preview.summary}\n\n{preview.attachment[1]}" if preview.attachment else preview.summary
             name = preview.attachment[0] if preview.attachment else f"{entry.name}.md"
@@ -296,6 +309,11 @@ def describe_problem(tool: BaseTool, arguments: Mapping[str, Any]) -> str | None
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"[:300]
     return None
+
+
+def _told(why: str) -> str:
+    """A refusal in words for people: without what the model is to do about it."""
+    return re.split(" Tell the user| Make the call again", why.removeprefix("Not run: "), maxsplit=1)[0]
 
 
 def _plain(tool: str, written: str) -> Preview:

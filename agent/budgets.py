@@ -14,6 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agent.context import TurnContext
 from agent.errors import BudgetSpent
+from agent.images import image_chars
 from storage import budgets
 from storage.access import Viewer
 from storage.budgets import Balance, Budget
@@ -93,10 +94,10 @@ async def release(database: Database, reservation: UUID) -> None:
 
 
 def chars_of(messages: Sequence[BaseMessage], tools: Sequence[Any] = ()) -> int:
-    """The size of a request: texts, the arguments of tool calls, and the schemas of tools."""
+    """The size of a request: texts, images, the arguments of tool calls, and the schemas of tools."""
     chars = sum(len(json.dumps(convert_to_openai_tool(tool))) for tool in tools)
     for message in messages:
-        chars += len(message.text)
+        chars += len(message.text) + image_chars(message)
         if isinstance(message, AIMessage) and message.tool_calls:
             chars += len(json.dumps(message.tool_calls, default=str))
     return chars

@@ -9,8 +9,11 @@ What a step's task wrote waits a moment for the checkpoint that ends the step, a
 costs one commit. Where other tasks of the step still run, it is committed without it. Nothing but the work of that
 moment is lost in a crash, and it is done again: a tool's effect has a ledger of its own (storage/effects.py).
 
-Lease and records (agent/records.py) travel in ``config["configurable"]``; keys that begin with two underscores stay
-out of the stored metadata.
+Each write brings back what people did to the turn meanwhile (agent/signals.py): whatever begins after a checkpoint
+knows of a stop that was stored before it.
+
+Lease, records (agent/records.py) and signals travel in ``config["configurable"]``; keys that begin with two underscores
+stay out of the stored metadata.
 """
 
 from __future__ import annotations
@@ -40,14 +43,17 @@ from psycopg.types.json import Json
 
 from agent.errors import AgentError
 from agent.records import Records
+from agent.signals import Signals
 from storage import audit, sources, usage
 from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
+from storage.steering import Seen
 
 log = structlog.get_logger()
 LEASE = "__lease"
 RECORDS = "__records"
+SIGNALS = "__signals"
 HOLD_SECONDS = 0.02  # how long a task's writes wait for the end of their step
 Row = dict[str, Any]
 PUT_KEY = ("thread_id", "ns", "checkpoint_id")
@@ -58,8 +64,8 @@ with calls as ({usage.INSERT}
 ), entries as ({audit.INSERT}
 ), shown as ({sources.INSERT}
 ), fence as materialized (
-    select asked.n
-    from json_to_recordset(%(leases)s) as asked (n int, thread_key text, epoch bigint)
+    select asked.n, asked.turn_id
+    from json_to_recordset(%(leases)s) as asked (n int, thread_key text, epoch bigint, turn_id uuid)
     join thread_leases l on l.thread_key = asked.thread_key and l.epoch = asked.epoch
     for share of l
 ), blobs as (
@@ -87,7 +93,8 @@ with calls as ({usage.INSERT}
     on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
     set checkpoint = excluded.checkpoint, metadata = excluded.metadata
 )
-select n from fence"""
+select n, t.turn_id, t.stopped_by, false
+from fence left join turns t using (turn_id)"""
 PRUNE = """
 with old as (
     select turn_id from turns where ended_at < now() - make_interval(days => %(days)s)
@@ -123,6 +130,7 @@ class Write:
     writes: list[Row] = field(default_factory=list)
     puts: list[Row] = field(default_factory=list)
     records: Records = field(default_factory=Records)
+    signals: Signals | None = None
     held: bool = False
 
 
@@ -274,6 +282,7 @@ class FencedSaver(AsyncPostgresSaver):
         return {"type": kind, "blob": b64encode(blob).decode("ascii")}
 
     async def _add(self, configurable: dict[str, Any], write: Write) -> None:
+        write.signals = configurable.get(SIGNALS)
         records: Records | None = configurable.get(RECORDS)
         if records:
             write.records = records.take()
@@ -300,7 +309,11 @@ class FencedSaver(AsyncPostgresSaver):
                 if row["idx"] < 0 or key not in writes:
                     writes[key] = {"n": number, **row}
             puts |= {tuple(row[name] for name in PUT_KEY): {"n": number, **row} for row in write.puts}
-        leases = [{"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch} for lease, n in numbers.items()]
+        turns = {write.lease: str(write.signals.turn_id) for write in group if write.signals and write.signals.turn_id}
+        leases = [
+            {"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch, "turn_id": turns.get(lease)}
+            for lease, n in numbers.items()
+        ]
         calls = [call for write in group for call in write.records.calls]
         entries = [entry for write in group for entry in write.records.entries]
         shown = [source for write in group for source in write.records.sources]
@@ -315,9 +328,12 @@ class FencedSaver(AsyncPostgresSaver):
                     "sources": sources.as_json(shown),
                 },
             )
-            held = {n for (n,) in await cur.fetchall()}
+            held = {n: (turn_id, *seen) for n, turn_id, *seen in await cur.fetchall()}
         for write in group:
-            write.held = numbers[write.lease] in held
+            number = numbers[write.lease]
+            write.held = number in held
+            if write.held and write.signals and held[number][0]:
+                write.signals.tell(Seen(*held[number]))
 
 
 async def prune(conn: Connection, *, days: int) -> int:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from langchain_core.messages import AnyMessage
 
+from agent.images import Image
 from agent.records import Records
+from agent.signals import Signals
 from storage.access import Viewer
 from storage.approvals import Approval
 from storage.budgets import Budget
@@ -28,11 +30,20 @@ class Reply(Protocol):
     def started(self) -> None:
         """The turn began."""
 
-    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
-        """A tool call began."""
+    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any], *, title: str) -> None:
+        """A tool call began; ``title`` says in plain words what it does."""
 
     def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
-        """It ended; ``note`` is a few words on the outcome."""
+        """It ended; ``note`` is a few words on the outcome, or empty."""
+
+    def text(self, delta: str) -> None:
+        """The model goes on with its text; secrets are out of it, and the end of it may be withheld."""
+
+    def restarted(self) -> None:
+        """The text so far is void: the call is made again, or it was no answer but went on with tool calls."""
+
+    def steered(self, text: str) -> None:
+        """What the requester wrote meanwhile was taken in."""
 
     async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Inside the transaction that records the answer: note what is to be posted."""
@@ -92,11 +103,19 @@ class Errand:
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asks; ``restricted`` marks guests and people of other workspaces."""
+    """Who asks.
+
+    Attributes:
+        user_id: their id.
+        name: their name.
+        outsider: a guest, or of another workspace; public channels are not theirs to read.
+        restricted: an outsider, where the policy lets these use no tools.
+    """
 
     user_id: str
     name: str
     restricted: bool = False
+    outsider: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,9 @@ class TurnContext(ToolContext):
         deadline: event-loop time (seconds) at which the turn must answer.
         message_ts: the message of the question.
         approving: how approvals are asked for; None where there is no way.
+        signals: what people do to the turn while it runs.
+        model: the name of the chat model that answers; empty for the configured one.
+        images: of the question, as the model is shown them.
     """
 
     requester: Requester
@@ -130,3 +152,6 @@ class TurnContext(ToolContext):
     records: Records = field(default_factory=Records, repr=False)
     message_ts: str | None = None
     approving: Approving | None = None
+    signals: Signals = field(default_factory=Signals, repr=False)
+    model: str = ""
+    images: tuple[Image, ...] = field(default=(), repr=False)

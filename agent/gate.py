@@ -1,42 +1,51 @@
 """The gate: what stands between a tool call of the model and its execution.
 
 It wraps the executor itself, so no prompt, history or other middleware can lead around it. In order:
-the turn's limit, a well-formed call to a known tool, the channel's policy, the requester's rights, fresh memberships,
-approval (agent/approvals.py), the ledger of effects, the time limit; and on the way back redaction, the size cap and
-the audit row. Whatever is refused or fails goes back to the model as a result that says why.
+a stop, the turn's limit, a well-formed call to a known tool, the channel's policy, the requester's rights, fresh
+memberships, approval (agent/approvals.py), the ledger of effects, the time limit; and on the way back redaction, the
+size cap and the audit row. A result gets the reference by which the answer may cite it (agent/references.py); whatever
+is refused or fails goes back to the model as a result that says why, and has none.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import structlog
 from langchain.agents import AgentState
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall
 from langchain_core.tools import ToolException
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolInvocationError
 from langgraph.types import Command
 
+from agent import references
 from agent.approvals import Clearance, Desk, digest
 from agent.context import TurnContext
 from agent.errors import Refusal
+from agent.permission import Denial, deny_call
 from agent.redaction import Redactor
-from agent.repair import MALFORMED
+from agent.repair import MALFORMED, own
+from agent.signals import Stopped
+from agent.wording import CHANNEL_ID, arguments_shown, name_call, name_outcome
 from storage import audit, effects
 from storage.db import Database, StorageError
 from storage.effects import Effect
 from storage.leases import LeaseLost
 from storage.sources import Source
-from tools.hits import shown_messages
+from storage.steering import TurnStopped
+from tools.context import find_channel
+from tools.hits import channel_label, shown_messages
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
+STOPPED = "Not run to its end: somebody stopped this turn."
 
 
 class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
@@ -73,43 +82,62 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             name: value if isinstance(value, int | float | None) else self._redactor.clean(str(value))
             for name, value in call["args"].items()
         }
-        context.reply.tool_started(str(call["id"]), call["name"], shown)
+        known = self._catalogue.get(call["name"])
+        title = name_call(known, self._redactor.clean(call["name"]), await _named(known, shown, context))
+        context.reply.tool_started(str(call["id"]), call["name"], shown, title=title)
         action, content, ok = "tool_run", "", False
         try:
             entry = self._admit(request, context)
             content, ok = await self._run(entry, request, handler, context)
             self._note_sources(context, call, content)
             action = "tool_run" if ok else "tool_failed"
+        except (Stopped, TurnStopped):
+            action, content = "tool_stopped", STOPPED
         except Refusal as refusal:
             action, content = refusal.action, refusal.reason
-            await self._desk.drop(context, str(call["id"]), self._redactor.clean(content))
-        content = self._cap(self._redactor.clean(content))
+            used = refusal.action == "tool_approval_used"
+            await self._desk.drop(context, str(call["id"]), self._redactor.clean(content), used=used)
+        content = self._redactor.clean(content)
+        note = name_outcome(known, content) if ok else content[:120]
+        content = self._cap(content)
         self._audit(context, call, action)
-        context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note="" if ok else content[:120])
+        context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note=note)
+        if not ok:
+            return ToolMessage(content, name=call["name"], tool_call_id=str(call["id"]), status="error")
+        reference = references.of_call(
+            _before(request.state, context), _position(request.state, str(call["id"]), context)
+        )
         return ToolMessage(
-            content, name=call["name"], tool_call_id=str(call["id"]), status="success" if ok else "error"
+            content,
+            name=call["name"],
+            tool_call_id=str(call["id"]),
+            additional_kwargs={references.KEY: reference},
         )
 
     def _admit(self, request: ToolCallRequest, context: TurnContext) -> CatalogueEntry:
         call = request.tool_call
-        if _position(request.state, str(call["id"])) >= self._max_calls:
+        if context.signals.stopped_by:
+            raise Stopped
+        if _position(request.state, str(call["id"]), context) >= self._max_calls:
             raise Refusal("tool_over_limit", f"Not run: this turn's limit of {self._max_calls} tool calls is reached.")
         if MALFORMED in call["args"]:
             raise Refusal(
                 "tool_malformed",
                 "Not run: the arguments were not valid JSON. Send the call again with an object of arguments.",
             )
-        entry = self._catalogue.get(call["name"])
-        if entry is None:
-            known = ", ".join(sorted(context.allowed_tools)) or "none"
-            raise Refusal("tool_unknown", f"There is no tool {call['name']!r}. Available: {known}.")
-        if entry.name not in context.allowed_tools:
-            raise Refusal("tool_denied", f"Not run: the policy of this channel does not allow {entry.name}.")
-        if context.requester.restricted:
-            raise Refusal(
-                "tool_denied", "Not run: guests and people of other workspaces may not use tools in this workspace."
-            )
-        return entry
+        name = call["name"]
+        match deny_call(name, self._catalogue, context.allowed_tools, restricted=context.requester.restricted):
+            case None:
+                return self._catalogue[name]
+            case Denial.unknown:
+                known = ", ".join(sorted(context.allowed_tools & self._catalogue.keys())) or "none"
+                raise Refusal("tool_unknown", f"There is no tool {name!r}. Available: {known}.")
+            case Denial.unlisted:
+                raise Refusal("tool_denied", f"Not run: the policy of this channel does not allow {name}.")
+            case _:
+                raise Refusal(
+                    "tool_denied", "Not run: guests and people of other workspaces may not use tools in this workspace."
+                )
 
     async def _run(
         self,
@@ -149,9 +177,11 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         left = max(1.0, context.deadline - asyncio.get_running_loop().time())
         seconds = min(self._tool_seconds, left)
         try:
-            async with asyncio.timeout(seconds):
+            # A call with an effect is let end: cut off, nobody would know what became of it.
+            stop = context.signals.until_stopped() if entry.effect == "read" else contextlib.nullcontext()
+            async with stop, asyncio.timeout(seconds):
                 result = await handler(request)
-        except (GraphBubbleUp, LeaseLost):
+        except (GraphBubbleUp, LeaseLost, Stopped):
             raise
         except ToolInvocationError as error:
             return str(error), False, False
@@ -202,15 +232,37 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         context.records.entries.append(audit.Entry(context.requester.user_id, action, details))
 
 
-def _position(state: Any, call_id: str) -> int:
+async def _named(entry: CatalogueEntry | None, args: Mapping[str, Any], context: TurnContext) -> Mapping[str, Any]:
+    """A call's arguments as its title shows them: ids of channels that the requester may read become names."""
+    ids = {
+        name: match[1]
+        for name in arguments_shown(entry)
+        if isinstance(value := args.get(name), str) and (match := CHANNEL_ID.fullmatch(value.strip()))
+    }
+    names: dict[str, str] = {}
+    for name, channel_id in ids.items():
+        with contextlib.suppress(ToolException):
+            channel = await find_channel(context, channel_id)
+            if channel:
+                names[name] = channel_label(channel.name, channel.kind)
+    return {**args, **names}
+
+
+def _position(state: Any, call_id: str, context: TurnContext) -> int:
     """How many tool calls of this turn stand before this one."""
     ids = [
         str(call["id"])
-        for message in state.get("messages", [])
+        for message in own(state.get("messages", []), context.turn_id)
         if isinstance(message, AIMessage)
         for call in message.tool_calls
     ]
     return ids.index(call_id) if call_id in ids else len(ids)
+
+
+def _before(state: Any, context: TurnContext) -> list[AnyMessage]:
+    """The thread before this turn, and what a retry begins with."""
+    messages = state.get("messages", [])
+    return [*context.history, *messages[: len(messages) - len(own(messages, context.turn_id))]]
 
 
 def _is_idempotent(entry: CatalogueEntry) -> bool:

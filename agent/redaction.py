@@ -33,6 +33,10 @@ ASSIGNMENT = re.compile(
 )
 BEARER = re.compile(r"(?P<keep>\b(?:bearer|basic)\s)[A-Za-z0-9+/_.=-]{16,}", re.IGNORECASE)
 
+# A private key that goes on, or whose first line does: it is the only known format with blanks in it.
+OPEN_KEY = re.compile(r"-----BEGIN(?: [A-Z ]*(?:PRIVATE KEY-----|$)|$)")
+CLOSED_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+
 # What each pattern's matches contain, casefolded: most texts hold none of it, and looking costs next to nothing.
 SIGNS = (
     "xox", "xapp-", "hooks.slack.com", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "akia",
@@ -51,6 +55,20 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         exact = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
         self._exact = re.compile("|".join(re.escape(secret) for secret in exact)) if exact else None
+        self._phrases = [secret for secret in exact if any(c.isspace() for c in secret)]
+
+    def brings(self, text: str, standing: str) -> bool:
+        """Whether a text, such as a diff, holds a secret that does not stand in another one already."""
+        return bool(self._values(text) - self._values(standing))
+
+    def _values(self, text: str) -> set[str]:
+        """The secrets in a text, without blanks and the signs of a diff, which may stand between their lines."""
+        found = [match[0] for match in PATTERNS.finditer(text)]
+        if self._exact:
+            found += self._exact.findall(text)
+        for pattern, _ in KEPT:
+            found += [match[0][len(match["keep"]) :] for match in pattern.finditer(text)]
+        return {re.sub(r"[\s+-]", "", value) for value in found}
 
     def clean(self, text: str) -> str:
         """The text without secrets; unchanged when there are none."""
@@ -63,3 +81,22 @@ class Redactor:
             if any(sign in folded for sign in signs):
                 text = pattern.sub(rf"\g<keep>{MASK}", text)
         return text
+
+    def settled(self, text: str) -> str:
+        """The beginning of a text that is still being written, without secrets: as much as more of it cannot change.
+
+        Secrets hold no blanks, but for private keys and some configured ones; so it ends at a blank, and before
+        anything that may yet become one of these.
+        """
+        end = max(text.rfind(" "), text.rfind("\n")) + 1
+        closed = 0
+        for match in CLOSED_KEY.finditer(text, 0, end):
+            closed = match.end()
+        if opened := OPEN_KEY.search(text, closed, end):
+            end = opened.start()
+        for phrase in self._phrases:
+            for size in range(min(len(phrase) - 1, end), 0, -1):
+                if text.startswith(phrase[:size], end - size):
+                    end -= size
+                    break
+        return self.clean(text[:end])

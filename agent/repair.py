@@ -6,8 +6,9 @@ and its result. Chat APIs refuse such histories, for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from uuid import uuid4
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from uuid import UUID, uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 
@@ -42,8 +43,13 @@ def well_formed(answer: AIMessage, taken: Iterable[str]) -> AIMessage:
     )
 
 
-def complete(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
-    """The messages with a result for every tool call, and without results that answer none."""
+def complete(messages: Iterable[AnyMessage], known: Mapping[str, str] = MappingProxyType({})) -> list[AnyMessage]:
+    """The messages with a result for every tool call, and without results that answer none.
+
+    Args:
+        messages: of a turn.
+        known: results by the ids of their calls, for calls whose results are not among the messages.
+    """
     pending: dict[str, str] = {}
     whole: list[AnyMessage] = []
     for message in messages:
@@ -51,17 +57,31 @@ def complete(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
             if pending.pop(message.tool_call_id, None) is None:
                 continue
         else:
-            whole.extend(_cancel(pending))
+            whole.extend(_settle(pending, known))
             if isinstance(message, AIMessage):
                 pending = {str(call["id"]): call["name"] for call in message.tool_calls}
         whole.append(message)
-    whole.extend(_cancel(pending))
+    whole.extend(_settle(pending, known))
     return whole
 
 
-def _cancel(pending: dict[str, str]) -> list[ToolMessage]:
+def own(messages: Sequence[AnyMessage], turn_id: UUID) -> list[AnyMessage]:
+    """The messages of a turn without those that a retry begins with: from its question, or its correction, on."""
+    for position, message in enumerate(messages):
+        if message.id == str(turn_id):
+            return list(messages[position:])
+    return list(messages)
+
+
+def _settle(pending: dict[str, str], known: Mapping[str, str]) -> list[ToolMessage]:
     results = [
-        ToolMessage(CANCELLED, name=name, tool_call_id=call_id, status="error") for call_id, name in pending.items()
+        ToolMessage(
+            known.get(call_id, CANCELLED),
+            name=name,
+            tool_call_id=call_id,
+            status="success" if call_id in known else "error",
+        )
+        for call_id, name in pending.items()
     ]
     pending.clear()
     return results

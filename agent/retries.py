@@ -76,9 +76,21 @@ class ModelCaller:
         self.model = model
         self._database = database
         self._tries = tries
+        self._prices = prices
         self._price = prices.get(model, Price())
         self._redactor = redactor
         self._wait = wait
+
+    def of(self, model: str) -> ModelCaller:
+        """The same for another model."""
+        return ModelCaller(
+            self._database,
+            model=model,
+            tries=self._tries,
+            prices=self._prices,
+            redactor=self._redactor,
+            wait=self._wait,
+        )
 
     async def call(
         self,
@@ -217,7 +229,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     # The clients bring their own trees of connection errors; their names agree.
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"APIConnectionError", "TransportError", "StreamError", "RequestError"})
+    return bool(names & {"APIConnectionError", "APIError", "TransportError", "StreamError", "RequestError"})
 
 
 def retry_after(error: BaseException) -> float | None:

@@ -3,77 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, message_to_dict
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage, message_to_dict
 from langchain_core.runnables import RunnableConfig
 
 import prompts
-from agent.checkpoints import LEASE, RECORDS, FencedSaver
-from agent.context import Approving, Members, Reply, Requester, TurnContext
+from agent import asides, stops
+from agent.backing import collect, messages_in
+from agent.chat_models import ChatModels
+from agent.checkpoints import LEASE, RECORDS, SIGNALS, FencedSaver
+from agent.context import Members, Reply, TurnContext
 from agent.errors import ModelError, ModelUnavailable
+from agent.evidence import ground
+from agent.forks import Fork, fork
 from agent.gate import Gate
 from agent.graph import build_graph
 from agent.history import History, load_history
+from agent.images import UNSEEN
 from agent.middleware import NO_ANSWER, ModelCalls
+from agent.question import Limits, Question, with_thread
 from agent.redaction import Redactor
-from agent.repair import complete
+from agent.repair import complete, own
 from agent.retries import ModelCaller
+from agent.signals import Stopped
 from agent.structured import StructuredModel
-from storage import approvals, conversations, turns
+from storage import approvals, conversations, sources, steering, turns
 from storage.access import Viewer
-from storage.budgets import Budget
 from storage.db import Database
-from storage.leases import Lease
-from storage.messages import StoredMessage
 from storage.sources import Source
 from storage.turns import Outcome, Turn
-from tools.context import ChannelRules, Documentation, Embedder, Monitors, NoRules
+from tools.context import Documentation, Embedder, Monitors
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
 RECURSION_LIMIT = 60
+SAME_LANGUAGE = "the language of the question"
 GRACE_SECONDS = 150.0  # past the turn's time: for the call that is in flight and the last one, without tools
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one turn may use; seconds, bytes and approximate tokens."""
-
-    model_calls: int = 25
-    tool_calls: int = 40
-    turn_seconds: float = 600.0
-    tool_seconds: float = 60.0
-    result_bytes: int = 65536
-    history_tokens: int = 16000
-    keep_turns: int = 3
-
-
-@dataclass(frozen=True)
-class Question:
-    """A turn to answer, with all that the agent needs to know around it.
-
-    ``alert`` tells of the alert that the thread began with, if it did (agent/alert_threads.py).
-    ``thread`` holds the Slack thread's messages before the question, oldest first; those that the
-    conversation has not seen yet are put in front of it. ``budget`` is the channel's, ``rules`` what is set for
-    any channel. ``approving`` asks people where a tool changes something; None: there is no way to ask.
-    """
-
-    turn: Turn
-    lease: Lease
-    requester: Requester
-    channel_label: str
-    workspace_url: str
-    allowed_tools: frozenset[str]
-    thread: Sequence[StoredMessage] = field(default=())
-    budget: Budget = field(default=Budget())
-    rules: ChannelRules = field(default=NoRules())
-    alert: str = ""
-    approving: Approving | None = None
 
 
 class Waiting(Exception):
@@ -96,27 +67,40 @@ class Runner:
         monitors: Monitors | None = None,
         tool_notes: Callable[[frozenset[str]], str] | None = None,
         documentation: Documentation | None = None,
+        build_model: Callable[[str], BaseChatModel] | None = None,
     ) -> None:
         self._database = database
         self._documentation = documentation
         self._monitors = monitors
         self._tool_notes = tool_notes
-        self._model = model
-        self._caller = caller
+        self._models = ChatModels(model, caller, build_model)
         self._limits = limits
         self._redactor = redactor
         self._embedder = embedder
         self._saver = FencedSaver(database)
-        self.catalogue = catalogue
         self.structured = StructuredModel(model, caller, database)
+        self.catalogue: list[CatalogueEntry] = []  # one list for good: others hold it, and see what is offered
+        self.offer(catalogue)
+
+    def offer(self, catalogue: list[CatalogueEntry]) -> None:
+        """Answer with these tools; turns that are under way go on with those they began with."""
+        limits = self._limits
+        self.catalogue[:] = catalogue
+        self._entries = {entry.name: entry for entry in catalogue}
         self.graph = build_graph(
-            model,
+            self._models.get("").client,
             catalogue,
-            model_calls=ModelCalls(caller, max_model_calls=limits.model_calls, max_tool_calls=limits.tool_calls),
+            model_calls=ModelCalls(
+                self._models,
+                self._database,
+                redactor=self._redactor,
+                max_model_calls=limits.model_calls,
+                max_tool_calls=limits.tool_calls,
+            ),
             gate=Gate(
                 catalogue,
-                database,
-                redactor=redactor,
+                self._database,
+                redactor=self._redactor,
                 max_calls=limits.tool_calls,
                 tool_seconds=limits.tool_seconds,
                 result_bytes=limits.result_bytes,
@@ -126,8 +110,8 @@ class Runner:
 
     @property
     def model_name(self) -> str:
-        """The model that answers."""
-        return self._caller.model
+        """The model that answers where a channel has no other."""
+        return self._models.get("").caller.model
 
     async def answer(self, question: Question, reply: Reply, members: Members) -> str:
         """Answer a turn and record the outcome: conversation, turn and what is to be posted, in one transaction.
@@ -140,18 +124,28 @@ class Runner:
             Exception: anything unforeseen; the turn can be tried again.
         """
         reply.started()
+        turn, signals = question.turn, question.signals
         context = self._context(question, reply, members)
-        history = await self._history(question, context)
-        context = replace(context, history=history.messages)
+        history: History | None = None
         try:
-            messages = await self._run(question, context, history)
+            async with signals.until_stopped():
+                begun, history = await self._begin(question, context)
+            messages = await self._run(question, replace(context, history=history.messages), history, begun)
+            if messages is None:
+                await self._wait(question)
+                raise Waiting(f"turn {turn.turn_id} waits for approval")
+            if signals.stopped_by:
+                raise Stopped
+        except Stopped:
+            return await self.stop(question, reply)
         except ModelError as error:
-            await self._record(question, reply, [], str(error), history, error=f"{type(error).__name__}: {error}")
-            return str(error)
-        if messages is None:
-            await self._wait(question)
-            raise Waiting(f"turn {question.turn.turn_id} waits for approval")
-        text = self._redactor.clean(_final_text(messages))
+            text = await self._above(question, str(error))
+            await self._record(question, reply, [], text, history, error=f"{type(error).__name__}: {error}")
+            return text
+        answer = await self._ground(question, replace(context, history=history.messages), messages)
+        messages = own(messages, turn.turn_id)
+        above = asides.above(turn, messages, begun, question.workspace_url)
+        text = question.images.ahead_of(self._redactor.clean("\n\n".join(part for part in (*above, answer) if part)))
         await self._record(question, reply, messages, text, history)
         return text
 
@@ -161,28 +155,64 @@ class Runner:
 
     async def fail(self, question: Question, reply: Reply, *, notice: str, error: str) -> None:
         """Give a turn up and tell the user so."""
-        await self._record(question, reply, [], notice, None, error=error)
+        await self._record(question, reply, [], await self._above(question, notice), None, error=error)
 
-    async def _run(self, question: Question, context: TurnContext, history: History) -> list[AnyMessage] | None:
-        """The turn's messages, or None where calls wait for approval."""
+    async def stop(self, question: Question, reply: Reply) -> str:
+        """End a turn that somebody stopped, and say so; what it did until then stays in its conversation.
+
+        Raises:
+            LeaseLost: another worker took the thread; nothing was recorded.
+        """
         turn = question.turn
-        config: RunnableConfig = {
-            "configurable": {
-                "thread_id": f"{turn.thread_key}#{turn.turn_id}",
-                LEASE: question.lease,
-                RECORDS: context.records,
-            },
+        state = await self.graph.aget_state(self._config(turn))
+        messages = state.values.get("messages") or [HumanMessage(turn.question, id=str(turn.turn_id))]
+        return await stops.record(self._database, question, reply, own(messages, turn.turn_id), self._redactor)
+
+    async def _begin(self, question: Question, context: TurnContext) -> tuple[Fork | None, History]:
+        """What the turn begins with, if it is a retry, and what was said before."""
+        turn, begun = question.turn, None
+        if turn.retry_of:
+            await context.members.refresh(turn.team_id, turn.requester_id)
+            begun = await fork(self.graph, self._database, turn, context.viewer)
+        return begun, await self._history(question, context, without=begun.replaced if begun else ())
+
+    async def _above(self, question: Question, notice: str) -> str:
+        """A notice of failure, below what the turn took in: nothing else answers that."""
+        async with self._database.connection() as conn:
+            added = await steering.list_taken_in(conn, question.turn.turn_id)
+        line = self._redactor.clean(asides.taken_in([message.question for message in added]))
+        return f"{line}\n\n{notice}" if line else notice
+
+    def _config(self, turn: Turn) -> RunnableConfig:
+        return {
+            "configurable": {"thread_id": f"{turn.thread_key}#{turn.turn_id}"},
             # With the turn's id as run id the same call starts, resumes or, once ended, does nothing.
             "metadata": {"run_id": str(turn.turn_id)},
             "recursion_limit": max(RECURSION_LIMIT, 2 * self._limits.model_calls + 10),
         }
-        unseen = _unseen(question, history.seen_upto_ts)
-        context.records.sources += [Source(turn.turn_id, turn.team_id, m.channel_id, m.ts) for m in unseen]
-        asked = HumanMessage(_with_thread(turn.question, unseen), id=str(turn.turn_id))
+
+    async def _run(
+        self, question: Question, context: TurnContext, history: History, begun: Fork | None
+    ) -> list[AnyMessage] | None:
+        """The turn's messages, or None where calls wait for approval.
+
+        Raises:
+            Stopped: somebody stopped the turn.
+        """
+        turn = question.turn
+        config = self._config(turn)
+        config["configurable"] |= {LEASE: question.lease, RECORDS: context.records, SIGNALS: context.signals}
+        messages: Sequence[AnyMessage]
+        if begun:
+            messages = begun.messages
+        else:
+            unseen = question.unseen(history)
+            context.records.sources += [Source(turn.turn_id, turn.team_id, m.channel_id, m.ts) for m in unseen]
+            messages = [HumanMessage(with_thread(turn.question, unseen), id=str(turn.turn_id))]
         remaining = context.deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(remaining, 0) + GRACE_SECONDS):
-                state = await self.graph.ainvoke({"messages": [asked]}, config, context=context, durability="sync")
+                state = await self.graph.ainvoke({"messages": messages}, config, context=context, durability="sync")
         except TimeoutError as error:
             raise ModelUnavailable(
                 f"I gave up after {self._limits.turn_seconds / 60:.0f} minutes without an answer. Please ask again."
@@ -194,32 +224,60 @@ class Runner:
                 await context.records.flush(self._database)
         return None if state.get("__interrupt__") else complete(state["messages"])
 
+    async def _ground(self, question: Question, context: TurnContext, messages: list[AnyMessage]) -> str:
+        """The answer with what it rests on; the conversation keeps the model's own words."""
+        text = _final_text(messages)
+        seen = [message for message in (*context.history, *messages) if not isinstance(message, AIMessage)]
+        linked = messages_in(text) - messages_in("\n".join([context.system_prompt, *(each.text for each in seen)]))
+        if linked:  # of turns whose results are no longer in the history
+            async with self._database.connection() as conn:
+                linked -= await sources.shown_in_thread(conn, context.viewer, question.turn.thread_ts, linked)
+        return (
+            ground(
+                text,
+                collect((*context.history, *messages), self._entries),
+                looked_up=any(isinstance(message, ToolMessage) for message in messages),
+                workspace_url=question.workspace_url,
+                invented=linked,
+            )
+            or NO_ANSWER
+        )
+
     async def _wait(self, question: Question) -> None:
-        """Have the turn wait, and what people are asked posted, in one transaction."""
+        """Have the turn wait, and what people are asked posted, in one transaction.
+
+        Raises:
+            Stopped: somebody stopped the turn.
+        """
         async with self._database.connection() as conn, conn.transaction():
-            await turns.wait(conn, question.lease, question.turn.turn_id)
+            if not await turns.wait(conn, question.lease, question.turn.turn_id):
+                raise Stopped
             for approval in await approvals.list_open(conn, question.turn.turn_id):
                 if question.approving:
                     await question.approving.ask(conn, approval)
 
-    async def _history(self, question: Question, context: TurnContext) -> History:
+    async def _history(self, question: Question, context: TurnContext, *, without: Collection[UUID]) -> History:
+        model = self._models.get(context.model)
+
         async def summarise(summary: str, transcript: str) -> str:
             prompt = HumanMessage(prompts.render("summary", summary=summary or "(none)", messages=transcript))
 
             async def ask() -> AIMessage:
-                answer = await self._model.ainvoke([prompt])
+                answer = await model.client.ainvoke([prompt])
                 return answer if isinstance(answer, AIMessage) else AIMessage(answer.text)
 
-            answer = await self._caller.call(ask, context=context, module="compaction", messages=[prompt])
+            answer = await model.caller.call(ask, context=context, module="compaction", messages=[prompt])
             await context.records.flush(self._database)
             return self._redactor.clean(answer.text)
 
         return await load_history(
             self._database,
             question.lease,
+            context.viewer,
             budget=self._limits.history_tokens,
             keep_turns=self._limits.keep_turns,
             summarise=summarise,
+            without=without,
         )
 
     def _context(self, question: Question, reply: Reply, members: Members) -> TurnContext:
@@ -230,12 +288,16 @@ class Runner:
             channel=question.channel_label,
             requester=requester.name,
             now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            language=f"{question.language}, in whatever language you are asked" if question.language else SAME_LANGUAGE,
         )
         notes = self._tool_notes(question.allowed_tools) if self._tool_notes else ""
+        unseen = UNSEEN if question.images.note else ""
         spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
         return TurnContext(
             turn_id=turn.turn_id,
-            viewer=Viewer(turn.team_id, turn.requester_id, turn.channel_id),
+            viewer=Viewer(
+                turn.team_id, turn.requester_id, turn.channel_id, requester.outsider, audience=question.audience
+            ),
             thread_ts=turn.thread_ts,
             database=self._database,
             now=now,
@@ -251,10 +313,15 @@ class Runner:
             members=members,
             allowed_tools=question.allowed_tools,
             system_prompt="\n\n".join(
-                part for part in (prompt, self._redactor.clean(notes), self._redactor.clean(question.alert)) if part
+                part
+                for part in (prompt, self._redactor.clean(notes), self._redactor.clean(question.alert), unseen)
+                if part
             ),
             message_ts=turn.message_ts,
             approving=question.approving,
+            signals=question.signals,
+            model=question.model,
+            images=question.images.shown,
             deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
         )
 
@@ -275,24 +342,9 @@ class Runner:
                     conn, question.lease, turn.turn_id, [message_to_dict(m) for m in messages], seen_upto_ts=seen
                 )
             await turns.finish(conn, question.lease, turn.turn_id, answer=text, error=error)
-            await reply.record(conn, Outcome(text, failed=error is not None))
-
-
-def _unseen(question: Question, seen_upto_ts: str) -> list[StoredMessage]:
-    """Those messages of the question's Slack thread that the conversation has not seen."""
-    return [m for m in question.thread if float(m.ts) > float(seen_upto_ts) and m.ts != question.turn.message_ts]
-
-
-def _with_thread(question: str, unseen: Sequence[StoredMessage]) -> str:
-    """The question, after what was said in its thread."""
-    if not unseen:
-        return question
-    lines = [f"[{m.posted_at.strftime('%Y-%m-%dT%H:%M:%SZ')}] {m.author}: {_one_line(m.text)}" for m in unseen]
-    return "Earlier in this thread:\n" + "\n".join(lines) + "\n\n" + question
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:1500]
+            model = self._models.get(question.model).caller.model
+            outcome = Outcome(text, failed=error is not None, answered=bool(messages), model=model)
+            await reply.record(conn, outcome)
 
 
 def _final_text(messages: list[AnyMessage]) -> str:

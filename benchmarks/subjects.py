@@ -21,9 +21,11 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from agent.context import Requester
+from agent.question import Limits, Question
 from agent.redaction import Redactor
 from agent.retries import ModelCaller
-from agent.runner import Limits, Question, Runner
+from agent.runner import Runner
+from agent.signals import Signals
 from benchmarks.model import FakeModel, lookup
 from slack_app.parts import split
 from storage import leases, posts, turns
@@ -86,10 +88,19 @@ class _Reply:
     def started(self) -> None:
         pass
 
-    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
+    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any], *, title: str) -> None:
         pass
 
     def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
+        pass
+
+    def text(self, delta: str) -> None:
+        pass
+
+    def restarted(self) -> None:
+        pass
+
+    def steered(self, text: str) -> None:
         pass
 
     async def record(self, conn: Connection, outcome: turns.Outcome) -> None:
@@ -159,6 +170,7 @@ class RatchetAgent:
                 channel_label="#ops",
                 workspace_url="https://acme.slack.com/",
                 allowed_tools=self._allowed,
+                signals=Signals(turn.turn_id),
             )
             await self._runner.answer(asked, _Reply(turn), _Members())
             ended = time.perf_counter()

@@ -158,7 +158,8 @@ def load_rows(path: Path) -> list[Row]:
             try:
                 rows.append(_row(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise DataError(f"{path}, line {number}: {type(error).__name__}: {error}") from None
+                why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                raise DataError(f"{path}, line {number}: not a message with its truth ({why})") from None
     if not rows:
         raise DataError(f"{path} holds no messages")
     return rows

@@ -104,7 +104,8 @@ def load_threads(path: Path) -> list[Thread]:
         try:
             threads.append(_thread(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number} is no thread: {type(error).__name__}: {error}") from error
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}, line {number}: not a thread of an incident ({why})") from error
     if not threads:
         raise DataError(f"{path} holds no threads")
     return threads

@@ -120,9 +120,10 @@ def load_threads(path: Path) -> list[Thread]:
             title, alert, cause = (str(row.get(name) or "") for name in ("title", "alert", "root_cause"))
             threads.append(Thread(title, alert, cause, [text for text in texts if text.strip()]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(
                 f"{path}, line {number}: not a thread of the form {{title, alert, root_cause, messages[{{text}}]}} "
-                f"({type(error).__name__}: {error})"
+                f"({why})"
             ) from None
     if not build_queries(threads):
         raise DataError(f"{path} holds nothing to ask for")

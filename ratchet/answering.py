@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,20 +11,25 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.alert_threads import describe_alert_thread
 from agent.context import Requester
-from agent.runner import Question, Runner, Waiting
+from agent.question import Question
+from agent.runner import Runner, Waiting
+from agent.signals import Signals
 from ratchet.approving import ApprovalDesk
+from ratchet.images import Screenshots
+from ratchet.offering import Offering, opening
 from ratchet.policies import Policies
 from ratchet.reports.pictures import Pictures
+from ratchet.steering import Steering
 from slack_app.backfill import Backfill
 from slack_app.catch_up import YOUNG_SECONDS, CatchUp
 from slack_app.directory import Directory
 from slack_app.identity import Identity
 from slack_app.jobs import Enqueue, answer_job
+from slack_app.live import Stage
 from slack_app.outbox import Outbox
 from slack_app.stream import SlackReply
-from storage import channels, leases, messages, posts, turns
+from storage import conversations, leases, messages, posts, turns
 from storage.access import Viewer
-from storage.channels import Channel
 from storage.db import Database
 from storage.leases import Lease, LeaseLost
 from storage.turns import Turn
@@ -56,30 +62,36 @@ class Answering:
         *,
         runner: Runner,
         client: AsyncWebClient,
-        status_client: AsyncWebClient,
+        stage: Stage,
         identity: Identity,
         outbox: Outbox,
         pictures: Pictures,
+        screenshots: Screenshots,
         directory: Directory,
         backfill: Backfill,
         catch_up: CatchUp,
         policies: Policies,
+        offering: Offering,
         approvals: ApprovalDesk,
+        steering: Steering,
         enqueue: Enqueue,
         attempts: int,
     ) -> None:
         self._database = database
         self._runner = runner
         self._client = client
-        self._status_client = status_client
+        self._stage = stage
         self._identity = identity
         self._outbox = outbox
         self._pictures = pictures
+        self._screenshots = screenshots
         self._directory = directory
         self._backfill = backfill
         self._catch_up = catch_up
         self._policies = policies
+        self._offering = offering
         self._approvals = approvals
+        self._steering = steering
         self._enqueue = enqueue
         self._attempts = attempts
 
@@ -117,6 +129,7 @@ class Answering:
         if turn.is_over:
             await self._outbox.deliver(turn_id, lease)
             return
+        asked = await self._offering.asked(turn)
         async with self._database.connection() as conn:
             post_id = await posts.insert(
                 conn,
@@ -124,7 +137,7 @@ class Answering:
                 part=0,
                 channel_id=turn.channel_id,
                 thread_ts=None,
-                text=f"<@{turn.requester_id}> asked: {turn.question}",
+                text=opening(turn, asked),
                 module="command",
             )
         await self._outbox.deliver(turn_id, lease)
@@ -170,6 +183,7 @@ class Answering:
         if turn is None:
             return None
         gave_up: str | None = None
+        was_open = not turn.is_over
         if turn.status == "waiting":
             async with self._database.connection() as conn, conn.transaction():
                 turn = await turns.resume(conn, lease, turn_id) or turn
@@ -180,6 +194,8 @@ class Answering:
         await self._outbox.deliver(turn.turn_id, lease)
         await self._approvals.decisions.withdraw_unseen(turn.turn_id)
         await self._pictures.follow(turn, lease)
+        if was_open:
+            await self._offering.consider(turn_id)
         return gave_up
 
     async def _begin(self, turn_id: UUID) -> tuple[Turn | None, Lease]:
@@ -191,13 +207,19 @@ class Answering:
             return turn, await leases.take(conn, turn.thread_key)
 
     async def _work(self, turn: Turn, lease: Lease) -> str | None:
-        reply = SlackReply(self._status_client, turn, model=self._runner.model_name)
+        with self._steering.watch(turn) as signals:
+            return await self._run(turn, lease, signals)
+
+    async def _run(self, turn: Turn, lease: Lease, signals: Signals) -> str | None:
+        reply = SlackReply(self._stage, turn, lease, model=self._runner.model_name)
         try:
             if turn.attempts > self._attempts:
                 return await self._give_up(turn, lease, reply, f"the turn ended its worker {self._attempts} times")
             reply.started()
-            question = await self._question(turn, lease)
-            if not turn.question:
+            question = replace(await self._question(turn, lease), signals=signals)
+            if signals.stopped_by:
+                await self._runner.stop(question, reply)
+            elif not turn.question:
                 await self._runner.greet(question, reply, GREETING)
             else:
                 await self._runner.answer(question, reply, self._directory)
@@ -205,6 +227,7 @@ class Answering:
             raise
         except Waiting:
             log.info("turn waits for approval", turn_id=str(turn.turn_id))
+            await reply.pause()
             await self._approvals.show_files(turn, lease)
         except Exception as error:
             log.exception("turn failed", turn_id=str(turn.turn_id), attempt=turn.attempts)
@@ -230,49 +253,54 @@ class Answering:
 
     async def _question(self, turn: Turn, lease: Lease) -> Question:
         user = await self._directory.user(turn.team_id, turn.requester_id)
-        channel = await self._channel(turn)
+        channel = await self._directory.channel(turn.team_id, turn.channel_id)
         name = channel.name if channel else ""
-        guests = self._policies.allows_guests(turn.channel_id, name)
-        thread = await self._thread(turn)
+        audience = self._policies.audience(turn.channel_id, name)
+        viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id, user.is_outsider, audience)
+        asked = await self._offering.asked(turn)
+        thread = await self._thread(asked, viewer)
         return Question(
             turn=turn,
             lease=lease,
-            requester=Requester(user.user_id, user.name, restricted=(user.is_guest or user.is_stranger) and not guests),
+            requester=Requester(
+                user.user_id,
+                user.name,
+                restricted=self._policies.restricts(user, turn.channel_id, name),
+                outsider=user.is_outsider,
+            ),
             channel_label=channel_label(channel.name, channel.kind) if channel else turn.channel_id,
             workspace_url=self._identity.workspace_url,
             allowed_tools=self._policies.allowed_tools(turn.channel_id, name),
             thread=thread,
-            alert=await self._alert(turn),
+            alert=await self._alert(asked, viewer),
             budget=self._policies.budget(turn.channel_id, name),
             rules=self._policies,
             approving=self._approvals.of(turn.channel_id, name),
+            model=self._policies.model(turn.channel_id, name),
+            language=self._policies.language(turn.channel_id, name),
+            audience=audience,
+            images=await self._screenshots.of(
+                turn, self._policies.model(turn.channel_id, name) or self._runner.model_name
+            ),
         )
 
-    async def _alert(self, turn: Turn) -> str:
-        """What is known about the alert that the thread began with; empty where it began with something else."""
+    async def _alert(self, turn: Turn, viewer: Viewer) -> str:
+        """What is known about the alert that the thread began with; empty where it began with something else.
+
+        Where people had the conversation begin afresh, the alert is past too.
+        """
         if turn.thread_ts is None or turn.thread_ts == turn.message_ts:
             return ""
-        viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id)
         async with self._database.connection() as conn:
+            conversation = await conversations.get(conn, turn.thread_key)
+            if conversation and conversation.is_reset:
+                return ""
             return await describe_alert_thread(conn, viewer, turn.channel_id, turn.thread_ts, now=datetime.now(UTC))
 
-    async def _channel(self, turn: Turn) -> Channel | None:
-        async with self._database.connection() as conn:
-            channel = await channels.get(conn, turn.team_id, turn.channel_id)
-        if channel and (channel.name or channel.kind == "im"):
-            return channel
-        try:
-            await self._directory.load_channel(turn.channel_id)
-        except Exception as error:  # the answer does not depend on the channel's name
-            log.warning("channel not loaded", channel_id=turn.channel_id, error=str(error))
-        async with self._database.connection() as conn:
-            return await channels.get(conn, turn.team_id, turn.channel_id)
-
-    async def _thread(self, turn: Turn) -> list[messages.StoredMessage]:
+    async def _thread(self, turn: Turn, viewer: Viewer) -> list[messages.StoredMessage]:
         """What was said in the thread before the question, even if Ratchet was not there."""
         if turn.thread_ts is None or turn.thread_ts == turn.message_ts:
             return []
-        viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id)
         await self._directory.refresh(turn.team_id, turn.requester_id)
         async with self._database.connection() as conn:
             parent = await messages.exists(conn, turn.team_id, turn.channel_id, turn.thread_ts)

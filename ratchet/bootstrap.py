@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import procrastinate
@@ -14,21 +14,23 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agent.checkpoints import require_strict_msgpack
-from agent.models import (
-    ModelChoice,
-)
+from agent.images import Sight
+from agent.models import ModelChoice
 from agent.runner import Runner
 from ratchet.answering import Answering
 from ratchet.approving import ApprovalDesk
 from ratchet.classifying import SecondReading
+from ratchet.commanding import Commanding
 from ratchet.documentation.factory import open_refresher, open_updates
 from ratchet.documentation.refresh import Refresher
 from ratchet.embedders import open_embedder
+from ratchet.explaining import Explainer, disabled_by
 from ratchet.factories import (
     TOKENLESS,
     backfill_limit,
     build_approvals,
     build_backfill,
+    build_follow_ups,
     build_monitors,
     build_policies,
     build_runner,
@@ -38,14 +40,21 @@ from ratchet.factories import (
 )
 from ratchet.help_channels import clicks
 from ratchet.help_channels.sweep import Sweep
+from ratchet.home import HomeDesk
+from ratchet.images import Screenshots
 from ratchet.jobs.queue import Enqueuer, open_queue
-from ratchet.mcp_servers import open_mcp
+from ratchet.mcp_servers import following, open_mcp
+from ratchet.offering import Offering
 from ratchet.outages import Outages
 from ratchet.policies import Policies
 from ratchet.reports.pictures import Pictures
 from ratchet.reports.weekly import WeeklyReports
+from ratchet.sections import Auto
 from ratchet.settings import Settings, SettingsError
+from ratchet.steering import Steering
 from ratchet.steps import Poster, Steps
+from ratchet.switches import open_switches
+from slack_app import feedback, private_answers
 from slack_app.app import build_app, build_client, identify
 from slack_app.approvals import Approvals
 from slack_app.approvers import ApproverDirectory
@@ -56,7 +65,10 @@ from slack_app.directory import Directory
 from slack_app.files import FileReader
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
+from slack_app.live import Stage
 from slack_app.outbox import Outbox
+from slack_app.pace import Pacer
+from slack_app.retrying import Retrying
 from slack_app.uploads import Uploads
 from storage.db import Database, open_database
 from storage.embedded import open_embedded
@@ -95,6 +107,8 @@ class Services:
     enqueue: Enqueuer
     slack: SlackServices
     answering: Answering
+    commanding: Commanding
+    offering: Offering
     approvals: Approvals
     steps: Steps
     outages: Outages
@@ -102,12 +116,15 @@ class Services:
     second_reading: SecondReading | None
     help_channels: Sweep
     refresher: Refresher | None
+    home: HomeDesk
 
     def job_context(self) -> dict[str, Any]:
         """What the queue's tasks are given."""
         return {
             "answering": self.answering,
+            "commanding": self.commanding,
             "approvals": self.approvals,
+            "offering": self.offering,
             "outbox": self.slack.outbox,
             "backfill": self.slack.backfill,
             "backfill_limit": backfill_limit(self.settings),
@@ -121,6 +138,7 @@ class Services:
             "second_reading": self.second_reading,
             "help_channels": self.help_channels,
             "refresher": self.refresher,
+            "home": self.home,
             "checkpoint_days": self.settings.agent.checkpoint_days,
             "retention": Retention(**self.settings.retention.model_dump()),
         }
@@ -172,19 +190,23 @@ async def open_services(
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
         token = settings.slack.bot_token.get_secret_value()
         client = build_client(token, settings.slack.api_url, session)
+        hasty = build_client(token, settings.slack.api_url, session, patient=False)
         identity = await identify(client)
         embedder = await stack.enter_async_context(open_embedder(settings, database, team_id=identity.team_id))
         mcp = await stack.enter_async_context(open_mcp(settings, database))
         updates = await stack.enter_async_context(open_updates(settings, database))
         runner = build_runner(settings, database, choice, embedder, monitors, mcp, updates)
-        policies = build_policies(settings, runner)
+        await stack.enter_async_context(following(mcp, runner))
+        switches = await stack.enter_async_context(open_switches(database, identity.team_id))
+        policies = build_policies(settings, runner, switches.states)
         enqueue = Enqueuer(queue)
         second = build_second_reading(settings, database, identity, choice, policies)
         directory = Directory(client, database, identity)
         backfill = build_backfill(settings, session, database, identity, enqueue)
         files = FileReader(session, database, token=token, api_url=settings.slack.api_url)
         dev_channel = settings.slack.dev_channel if settings.dev_mode else None
-        outbox = Outbox(client, database, dev_channel=dev_channel)
+        pacer = Pacer()
+        outbox = Outbox(client, database, dev_channel=dev_channel, pacer=pacer)
         uploads = Uploads(client, database, dev=dev_channel is not None)
         poster = Poster(database, outbox)
         all_steps = build_steps(
@@ -199,18 +221,54 @@ async def open_services(
         )
         steps = Steps(database, all_steps)
         approvals = build_approvals(database, enqueue, runner)
+        retrying = Retrying(database)
+        offering = Offering(
+            database,
+            client=hasty,
+            directory=directory,
+            policies=policies,
+            outbox=outbox,
+            enqueue=enqueue,
+            enabled=dev_channel is None,
+        )
+        home = HomeDesk(
+            database,
+            client=client,
+            identity=identity,
+            directory=directory,
+            policies=policies,
+            switches=switches,
+            features=get_args(Auto),
+        )
         inbox = Inbox(
             database,
             identity,
             enqueue,
             wants_steps=steps.may_want,
             again=second.wanted if second else None,
-            decide=clicks.first(approvals.decide),
+            deciders=(
+                approvals.decide,
+                feedback.decide,
+                retrying.decide,
+                private_answers.decide,
+                home.decide,
+                clicks.decide,
+            ),
             burst=burst,
+            follow_ups=build_follow_ups(settings, policies),
+        )
+        desk = ApprovalDesk(
+            database,
+            policies=policies,
+            directory=ApproverDirectory(client, database, identity.team_id),
+            identity=identity,
+            decisions=approvals,
+            uploads=uploads,
+            enqueue=enqueue,
+            minutes=settings.approvals.minutes,
         )
         secret = settings.slack.signing_secret
-        hasty = build_client(token, settings.slack.api_url, session, patient=False)
-        app = build_app(client, secret.get_secret_value() if secret else None, inbox, approvals)
+        app = build_app(client, secret.get_secret_value() if secret else None, inbox, approvals, retrying)
         yield Services(
             settings=settings,
             database=database,
@@ -233,32 +291,43 @@ async def open_services(
             second_reading=second,
             help_channels=build_sweep(settings, database, policies, poster, identity.team_id),
             refresher=await stack.enter_async_context(open_refresher(settings, database)),
+            home=home,
             slack=SlackServices(client, identity, app, inbox, outbox, directory, backfill, files),
             answering=Answering(
                 database,
                 runner=runner,
                 client=client,
-                status_client=hasty,
+                stage=Stage(hasty, database, pacer, enabled=dev_channel is None),
                 identity=identity,
                 outbox=outbox,
                 pictures=Pictures(database, uploads),
+                screenshots=Screenshots(
+                    database, client=client, files=files, sight=Sight(choice, settings.model.images)
+                ),
                 directory=directory,
                 backfill=backfill,
                 catch_up=CatchUp(hasty, inbox),
                 policies=policies,
-                approvals=ApprovalDesk(
-                    database,
-                    policies=policies,
-                    directory=ApproverDirectory(client, database, identity.team_id),
-                    identity=identity,
-                    decisions=approvals,
-                    uploads=uploads,
-                    enqueue=enqueue,
-                    minutes=settings.approvals.minutes,
-                ),
+                offering=offering,
+                approvals=desk,
+                steering=Steering(database),
                 enqueue=enqueue,
                 attempts=settings.jobs.attempts,
             ),
+            commanding=Commanding(
+                database,
+                explainer=Explainer(policies, runner.catalogue, disabled_by(mcp)),
+                policies=policies,
+                model_name=runner.model_name,
+                client=client,
+                session=session,
+                identity=identity,
+                directory=directory,
+                desk=desk,
+                outbox=outbox,
+                attempts=settings.jobs.attempts,
+            ),
+            offering=offering,
             approvals=approvals,
             outages=Outages(database, identity.team_id, enqueue),
         )

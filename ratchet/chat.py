@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from agent.context import Requester
-from agent.runner import Question, Runner
+from agent.question import Question
+from agent.runner import Runner
 from ratchet.bootstrap import open_storage
 from ratchet.embedders import open_embedder
-from ratchet.factories import build_monitors, build_policies, build_runner, choose_model, prepare_model
+from ratchet.factories import build_monitors, build_policies, build_runner, choose_model, prepare_models
 from ratchet.mcp_servers import open_mcp
 from ratchet.policies import Policies
 from ratchet.progress import pull_progress
@@ -33,19 +34,30 @@ class TerminalReply:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._titles: dict[str, str] = {}
 
     def started(self) -> None:
         """Nothing to show: the prompt is gone."""
 
-    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any]) -> None:
-        """Show the call."""
-        shown = ", ".join(f"{key}={value!r}" for key, value in args.items() if value not in (None, ""))
-        self._console.print(f"  … {name}({shown})", style="dim", markup=False, highlight=False)
+    def tool_started(self, call_id: str, name: str, args: Mapping[str, Any], *, title: str) -> None:
+        """Show what is done."""
+        self._titles[call_id] = title
+        self._console.print(f"  … {title}", style="dim", markup=False, highlight=False)
 
     def tool_finished(self, call_id: str, name: str, *, ok: bool, note: str) -> None:
-        """Show a failure; success shows in the answer."""
-        if not ok:
-            self._console.print(f"  ✗ {name}: {note}", style="red", markup=False, highlight=False)
+        """Show what came of it."""
+        title = self._titles.pop(call_id, name)
+        shown = f"  {'✓' if ok else '✗'} {title}{' — ' if note else ''}{note}"
+        self._console.print(shown, style="dim" if ok else "red", markup=False, highlight=False)
+
+    def text(self, delta: str) -> None:
+        """Nothing to show: the answer is printed whole, as Markdown."""
+
+    def restarted(self) -> None:
+        """Nothing was shown."""
+
+    def steered(self, text: str) -> None:
+        """Nothing to show: nobody writes while the terminal waits."""
 
     async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Nothing to post."""
@@ -68,7 +80,7 @@ async def run_chat(settings: Settings, question: str, *, only: frozenset[str] | 
     console = Console(soft_wrap=True, highlight=False)
     choice = await choose_model(settings)
     with pull_progress() as progress:
-        await prepare_model(choice, progress)
+        await prepare_models(settings, choice, progress)
     async with (
         open_storage(settings) as database,
         open_embedder(settings, database) as embedder,
@@ -116,6 +128,8 @@ async def _ask(
         allowed_tools=allowed if only is None else allowed & only,
         budget=policies.budget(LOCAL_CHANNEL, LOCAL_CHANNEL),
         rules=policies,
+        model=policies.model(LOCAL_CHANNEL, LOCAL_CHANNEL),
+        language=policies.language(LOCAL_CHANNEL, LOCAL_CHANNEL),
     )
     answer = await runner.answer(asked, reply, reply)
     if console.is_terminal:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from ratchet import evaluate
+from ratchet import evaluate, policy_commands
 
 # Read when langgraph is imported: without it a poisoned checkpoint row could run code.
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
@@ -60,6 +60,7 @@ def options(
 
 
 app.add_typer(evaluate.app)
+app.add_typer(policy_commands.app)
 
 
 class Part(StrEnum):
@@ -76,7 +77,7 @@ def serve(
 ) -> None:
     """Run Ratchet: Slack, workers and web in one process."""
     from ratchet.bootstrap import open_services
-    from ratchet.factories import choose_model, prepare_model
+    from ratchet.factories import choose_model, prepare_models
     from ratchet.serve import PARTS
     from ratchet.serve import serve as run_server
 
@@ -87,7 +88,7 @@ def serve(
         choice = await choose_model(settings)
         if "worker" in parts:  # the others take events in while the model is away
             with _pull_progress() as progress:
-                await prepare_model(choice, progress)
+                await prepare_models(settings, choice, progress)
         async with open_services(settings, choice) as services:
             await run_server(services, parts)
 
@@ -148,14 +149,14 @@ def refresh_docs(
 
 @app.command()
 def ask_docs(
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    question: Annotated[list[str], typer.Argument(help="What you want to know; quotes are not needed.")],
     search_only: Annotated[bool, typer.Option("--search-only", help="Show what is found, without an answer.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=20, help="How many places to show.")] = 5,
 ) -> None:
     """Ask the documentation in this terminal; the sources are named with their lines."""
     from ratchet.documentation.commands import run_ask
 
-    raise typer.Exit(_run(run_ask(_settings(quiet=True), question, search_only=search_only, limit=limit)))
+    raise typer.Exit(_run(run_ask(_settings(quiet=True), " ".join(question), search_only=search_only, limit=limit)))
 
 
 @app.command()
@@ -260,7 +261,8 @@ def doctor() -> None:
     async def run() -> bool:
         good = True
         async for check in examine(settings):
-            typer.echo(f"{'OK  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}")
+            sign = "FAIL" if not check.ok else "WARN" if check.warns else "OK  "
+            typer.echo(f"{sign}  {check.name}: {check.detail}")
             good = good and check.ok
         return good
 
@@ -286,8 +288,9 @@ def new_tool(
 ) -> None:
     """Write a small package with a tool of your own and its test, ready to be installed."""
     from ratchet.new_tool import write_package
+    from tools.registry import load_catalogue
 
-    folder = write_package(name, directory)
+    folder = write_package(name, directory, {entry.name: entry.source for entry in load_catalogue()})
     typer.echo((folder / "README.md").read_text("utf-8"))
     typer.echo(f"written to {folder}")
 

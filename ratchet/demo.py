@@ -11,21 +11,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
 from agent.models import ModelChoice
 from ratchet.bootstrap import Services, open_services
 from ratchet.demo_terminal import Terminal
-from ratchet.factories import choose_model, prepare_model
+from ratchet.demo_world import APPROVER, HELP_CHANNEL, furnish
+from ratchet.factories import choose_model, prepare_models
 from ratchet.jobs import onboarding
 from ratchet.progress import pull_progress
 from ratchet.sections import DatabaseSettings
 from ratchet.serve import running
 from ratchet.settings import Settings, SettingsError
 from sandbox.client import SandboxClient
-from sandbox.demo_data import DOCS, load_demo
+from sandbox.demo_data import load_demo
 from sandbox.importer import load_folder
 from sandbox.server import Sandbox, SandboxConfig, open_sandbox
 from sandbox.workspace import Workspace
@@ -60,7 +60,16 @@ async def run_demo(settings: Settings, *, ask: str, data: Path | None) -> int:
             style="dim",
             markup=False,
         )
-        terminal = Terminal(client, workspace, console, user=user, channel=channel)
+        furnished = data is None and settings.documentation is None
+        terminal = Terminal(
+            client,
+            workspace,
+            console,
+            user=user,
+            channel=channel,
+            approver=APPROVER if furnished else None,
+            help_channel=HELP_CHANNEL if furnished else None,
+        )
         if ask:
             return 0 if await terminal.ask_once(ask) else 1
         await terminal.talk()
@@ -118,20 +127,12 @@ async def _connected(settings: Settings, sandbox: Sandbox, console: Console, *, 
         local = settings.model_copy(update={"slack": slack, "database": database, "dev_mode": False})
         with tempfile.TemporaryDirectory(prefix="ratchet-demo-") as folder:
             if own and settings.documentation is None:
-                local = local.model_copy(update={"documentation": _handbook(Path(folder), sandbox)})
+                local = furnish(local, sandbox, Path(folder))
             async with (
                 open_services(local, choice, prepare=True) as services,
                 running(services, frozenset({"slack", "worker"})),
             ):
                 yield services
-
-
-def _handbook(folder: Path, sandbox: Sandbox) -> Path:
-    """A file of sources with the workspace's handbook, whose lines the sandbox shows."""
-    path = folder / "docs.yaml"
-    source = {"name": "handbook", "type": "local", "path": str(DOCS), "web_url": f"{sandbox.url}/docs"}
-    path.write_text(yaml.safe_dump({"sources": [source]}), encoding="utf-8")
-    return path
 
 
 async def _model(settings: Settings, sandbox: Sandbox, console: Console) -> ModelChoice:
@@ -148,7 +149,7 @@ async def _model(settings: Settings, sandbox: Sandbox, console: Console) -> Mode
         return ModelChoice("openai", DEMO_MODEL, sandbox.openai_url, "offline")
     console.print(f"Using {choice}.", style="green", markup=False)
     with pull_progress() as progress:
-        await prepare_model(choice, progress)
+        await prepare_models(settings, choice, progress)
     return choice
 
 

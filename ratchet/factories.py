@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,10 +19,11 @@ from agent.models import (
     ensure_ollama_model,
     is_ollama_reachable,
 )
+from agent.question import Limits
 from agent.redaction import Redactor
 from agent.retries import ModelCaller, Price
 from agent.runbooks import Distiller
-from agent.runner import Limits, Runner
+from agent.runner import Runner
 from ratchet.classifying import SecondReading
 from ratchet.help_channels.answering import DocsAnswerStep
 from ratchet.help_channels.documents import StoredDocuments
@@ -29,7 +32,7 @@ from ratchet.jobs.queue import Enqueuer
 from ratchet.monitors.asking import ChannelMonitors
 from ratchet.monitors.config import load_monitors
 from ratchet.monitors.step import MonitorStep
-from ratchet.policies import Policies, policies_of
+from ratchet.policies import Policies, Switched, policies_of
 from ratchet.program import Program
 from ratchet.recent_activity import RecentActivityStep
 from ratchet.runbooks import RunbookStep
@@ -39,6 +42,7 @@ from slack_app.app import build_client
 from slack_app.approvals import Approvals
 from slack_app.backfill import Backfill
 from slack_app.directory import Directory
+from slack_app.follow_ups import FollowUps
 from slack_app.identity import Identity
 from storage.db import Database
 from tools.context import Documentation, Embedder
@@ -78,6 +82,13 @@ async def choose_model(settings: Settings) -> ModelChoice:
     return ModelChoice("ollama", ollama.model, ollama.host, None, seconds)
 
 
+def channel_models(settings: Settings, choice: ModelChoice) -> list[ModelChoice]:
+    """The models that channels have instead of the configured one."""
+    policies = [settings.policies.default, *settings.policies.channels.values()]
+    names = {policy.model for policy in policies} - {"", choice.model}
+    return [replace(choice, model=name) for name in sorted(names)]
+
+
 async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
     """Make sure that the model can answer: pull it where it is missing, and ask its server.
 
@@ -87,6 +98,16 @@ async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
     if choice.provider == "ollama" and choice.url:
         await ensure_ollama_model(choice.url, choice.model, progress)
     await check_model(choice)
+
+
+async def prepare_models(settings: Settings, choice: ModelChoice, progress: PullProgress) -> None:
+    """The same for the configured model and those that channels have instead.
+
+    Raises:
+        ModelError: one of them cannot be had.
+    """
+    for each in (choice, *channel_models(settings, choice)):
+        await prepare_model(each, progress)
 
 
 def build_caller(settings: Settings, database: Database, choice: ModelChoice) -> ModelCaller:
@@ -165,28 +186,39 @@ def build_runner(
         monitors=monitors,
         tool_notes=mcp.instructions if mcp else None,
         documentation=documentation,
+        build_model=lambda name: build_chat_model(replace(choice, model=name)),
     )
 
 
-def build_policies(settings: Settings, runner: Runner) -> Policies:
-    """The configured policies over the catalogue.
+def build_policies(settings: Settings, runner: Runner, switched: Switched | None = None) -> Policies:
+    """The configured policies over the catalogue, with what channel managers switched.
 
     Raises:
         PolicyError: one names a tool that does not exist, or limits what a model without a price may cost.
     """
-    policies = policies_of(settings.policies, runner.catalogue, mcp_servers=settings.mcp.names)
+    policies = policies_of(settings.policies, runner.catalogue, mcp_servers=settings.mcp.names, switched=switched)
     policies.check_prices(runner.model_name, settings.model.prices)
     return policies
 
 
 def build_approvals(database: Database, enqueue: Enqueuer, runner: Runner) -> Approvals:
     """What takes people's decisions in."""
-    tools = {entry.name: entry.tool for entry in runner.catalogue}
 
     def check(name: str, arguments: Mapping[str, Any]) -> str | None:
+        tools = {entry.name: entry.tool for entry in runner.catalogue}  # as they are now: MCP servers change
         return describe_problem(tools[name], arguments) if name in tools else f"There is no tool {name} any more."
 
     return Approvals(database, enqueue, check)
+
+
+def build_follow_ups(settings: Settings, policies: Policies) -> FollowUps:
+    """What takes replies without a mention as follow-ups."""
+    return FollowUps(
+        anywhere=partial(policies.does_unasked_somewhere, "follow_ups"),
+        wanted=partial(policies.does_unasked, "follow_ups"),
+        seconds=settings.follow_ups.minutes * 60,
+        quiet_seconds=settings.follow_ups.quiet_minutes * 60,
+    )
 
 
 def build_steps(

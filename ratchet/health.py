@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class Check:
     name: str
     ok: bool
     detail: str
+    warns: bool = False  # it works, and is hardly meant so
 
 
 async def examine(settings: Settings) -> AsyncIterator[Check]:
@@ -44,6 +45,8 @@ async def examine(settings: Settings) -> AsyncIterator[Check]:
         *([("documentation", _documentation)] if settings.documentation else []),
     ):
         yield await _run(name, lambda probe=probe: probe(settings))  # type: ignore[misc]
+    for warning in _unapproved(settings):
+        yield Check("approvers", ok=True, detail=warning, warns=True)
     if settings.mcp.servers:
         async for check in _mcp(settings):
             yield check
@@ -126,11 +129,13 @@ async def _delivery(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    from ratchet.factories import choose_model
+    from ratchet.factories import channel_models, choose_model
 
     choice = await choose_model(settings)
-    await check_model(choice)
-    return str(choice)
+    others = channel_models(settings, choice)
+    for each in (choice, *others):
+        await check_model(each)
+    return ", ".join([str(choice), *(f"{other.model} for some channels" for other in others)])
 
 
 async def _monitors(settings: Settings) -> str:
@@ -155,17 +160,40 @@ async def _tools(settings: Settings) -> str:
     return ", ".join(entry.name for entry in catalogue)
 
 
+def _unapproved(settings: Settings) -> Iterator[str]:
+    """A warning for each policy that allows changes which nobody can approve."""
+    from ratchet.policies import PolicyError, policies_of
+    from tools.registry import CatalogueError, load_catalogue
+
+    try:
+        catalogue = load_catalogue()
+        policies = policies_of(settings.policies, catalogue, mcp_servers=settings.mcp.names)
+    except (CatalogueError, PolicyError):  # which the check of the tools tells
+        return
+    effects: dict[str, str] = {entry.name: entry.effect for entry in catalogue}
+    for server in settings.mcp.servers:
+        effects |= {f"{server.name}__{tool}": effect for tool, effect in server.effects.items()}
+    for name, tools in policies.lacking_approvers(effects).items():
+        yield (
+            f"the policy {name!r} allows {', '.join(tools)}, which need approval, and has no approvers: "
+            "every such call is refused"
+        )
+
+
 async def _mcp(settings: Settings) -> AsyncIterator[Check]:
     """A line for each MCP server: the tools that it offers, or what is wrong with it."""
     from ratchet.bootstrap import open_storage
-    from ratchet.mcp_servers import open_mcp
+    from ratchet.mcp_servers import failing, open_mcp
 
     try:
         async with open_storage(settings) as database, open_mcp(settings, database) as servers:
+            failed = await failing(database, resting=True)
             for server in servers.servers if servers else ():
                 wrong = [f"{name}: {why}" for name, why in server.refused.items()]
                 if server.problem:
                     wrong.insert(0, server.problem)
+                if server.spec.name in failed:
+                    wrong.append(failed[server.spec.name])
                 offered = ", ".join(tool.name for tool in server.tools()) or "no tools"
                 yield Check(f"MCP server {server.spec.name}", ok=not wrong, detail="; ".join(wrong) or offered)
     except Exception as error:

@@ -28,6 +28,8 @@ class McpServerSettings(Section):
     effects: dict[str, Literal["read", "post", "change"]] = Field(default_factory=dict)
     allow: list[str] | None = None
     timeout_seconds: float = Field(30.0, gt=0, le=600)
+    failures: int = Field(3, gt=0, le=100)
+    rest_seconds: float = Field(60.0, gt=0, le=3600)
     pins: dict[str, Sha256] = Field(default_factory=dict)
     _inherited: dict[str, str] = PrivateAttr(default_factory=dict)
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)

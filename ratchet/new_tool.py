@@ -6,6 +6,7 @@ import keyword
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -99,14 +100,21 @@ and allow it in `configs/ratchet.yaml`, for everybody or for a channel:
 """
 
 
-def write_package(name: str, directory: Path) -> Path:
+def write_package(name: str, directory: Path, taken: Mapping[str, str] | None = None) -> Path:
     """Write the package into a new folder of ``directory`` and return that folder.
 
+    Args:
+        name: the tool's name.
+        directory: where the folder is made.
+        taken: where the tools come from that are there already, by name.
+
     Raises:
-        NewToolError: the name is not ``verb_noun``, or the folder is there already.
+        NewToolError: the name is not ``verb_noun``, or taken, or the folder is there already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", name) or keyword.iskeyword(name) or len(name) > 50:
         raise NewToolError(f"{name!r} is no name for a tool: take verb_noun in small letters, such as find_owner")
+    if taken and name in taken:
+        raise NewToolError(f"there is a tool {name!r} already ({taken[name]}): take another name")
     words = name.replace("_", " ")
     package = f"ratchet-{name.replace('_', '-')}"
     values = {

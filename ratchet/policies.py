@@ -10,11 +10,15 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from ratchet.sections import Policy, PolicySettings
+from storage.access import Audience
 from storage.budgets import Budget
+from storage.channels import User
 from tools.mcp.spec import SEPARATOR
 from tools.registry import BUILT_IN, CatalogueEntry
 
 log = structlog.get_logger()
+# Whether a feature of a channel is switched on, by (channel id, feature), where somebody touched its switch.
+Switched = Mapping[tuple[str, str], bool]
 
 
 class PolicyError(Exception):
@@ -28,10 +32,14 @@ class Rule:
     tools: Sequence[str]
     allow_guests: bool = False
     auto: Sequence[str] = ()
+    switches: Sequence[str] = ()
     budget: Budget = field(default=Budget())
     owner: str = ""
     approvers: Sequence[str] = ()
     self_approval: bool = False
+    model: str = ""
+    language: str = ""
+    audience: Audience = "auto"
 
 
 class Policies:
@@ -44,29 +52,64 @@ class Policies:
         catalogue: Sequence[CatalogueEntry],
         *,
         mcp_servers: Sequence[str] = (),
+        switched: Switched | None = None,
     ) -> None:
+        self._switched = {} if switched is None else switched
         self._rules = {name.lstrip("#"): rule for name, rule in channels.items()}
         self._default = default
         self._allowed = {
-            id(rule): frozenset(_resolve(name, rule, catalogue, mcp_servers))
+            id(rule): _resolve(name, rule, catalogue, mcp_servers)
             for name, rule in [("default", default), *self._rules.items()]
         }
 
+    def rule(self, channel_id: str, channel_name: str) -> tuple[str, Rule]:
+        """The policy of a channel, and its place in configs/ratchet.yaml, such as ``policies.default``."""
+        for name in (channel_id, channel_name):
+            if name in self._rules:
+                return f"policies.channels.{name}", self._rules[name]
+        return "policies.default", self._default
+
     def allowed_tools(self, channel_id: str, channel_name: str) -> frozenset[str]:
         """The names of the tools that may be used in a channel."""
-        return self._allowed[id(self._rule(channel_id, channel_name))]
+        return frozenset(self._allowed[id(self._rule(channel_id, channel_name))])
+
+    def selector(self, tool: str, channel_id: str, channel_name: str) -> str | None:
+        """By which word of a channel's policy a tool may be used there, such as ``@read``; None where it may not."""
+        return self._allowed[id(self._rule(channel_id, channel_name))].get(tool)
+
+    def restricts(self, user: User, channel_id: str, channel_name: str) -> bool:
+        """Whether somebody may use no tools there: a bot never, guests and strangers only where the policy says so."""
+        outside = user.is_guest or user.is_stranger
+        return user.is_bot or (outside and not self.allows_guests(channel_id, channel_name))
 
     def allows_guests(self, channel_id: str, channel_name: str) -> bool:
         """Whether guests and people of other workspaces may use tools there."""
         return self._rule(channel_id, channel_name).allow_guests
 
+    def audience(self, channel_id: str, channel_name: str) -> Audience:
+        """Whose messages its answers may show."""
+        return self._rule(channel_id, channel_name).audience
+
     def does_unasked(self, feature: str, channel_id: str, channel_name: str) -> bool:
         """Whether Ratchet does something there by itself, such as ``runbook``."""
-        return feature in self._rule(channel_id, channel_name).auto
+        rule = self._rule(channel_id, channel_name)
+        if feature in rule.switches:
+            return self._switched.get((channel_id, feature), feature in rule.auto)
+        return feature in rule.auto
 
     def does_unasked_somewhere(self, feature: str) -> bool:
-        """Whether there is any channel where Ratchet does this by itself."""
-        return any(feature in rule.auto for rule in (self._default, *self._rules.values()))
+        """Whether there may be a channel where Ratchet does this by itself."""
+        rules = (self._default, *self._rules.values())
+        if any(feature in rule.auto for rule in rules):
+            return True
+        return any(feature in rule.switches for rule in rules) and any(
+            is_on for (_, name), is_on in self._switched.items() if name == feature
+        )
+
+    def switches(self, channel_id: str, channel_name: str) -> dict[str, bool]:
+        """What of that a channel's managers may switch, and whether it is on, in the order of the policy."""
+        names = self._rule(channel_id, channel_name).switches
+        return {name: self.does_unasked(name, channel_id, channel_name) for name in names}
 
     def approvers(self, channel_id: str, channel_name: str) -> tuple[Sequence[str], bool]:
         """Who approves changes there, as configured, and whether they may approve what they asked for themselves."""
@@ -77,6 +120,14 @@ class Policies:
         """What model calls of a channel may cost, and its clock. Each channel has its own."""
         return self._rule(channel_id, channel_name).budget
 
+    def model(self, channel_id: str, channel_name: str) -> str:
+        """The chat model that answers questions of a channel; empty for the configured one."""
+        return self._rule(channel_id, channel_name).model
+
+    def language(self, channel_id: str, channel_name: str) -> str:
+        """The language in which questions of a channel are answered; empty for that of the question."""
+        return self._rule(channel_id, channel_name).language
+
     def owner(self, channel_id: str, channel_name: str) -> str:
         """Who is nudged about a channel's unanswered questions; empty where nobody is."""
         return self._rule(channel_id, channel_name).owner
@@ -84,34 +135,55 @@ class Policies:
     def check_prices(self, model: str, priced: Container[str]) -> None:
         """Insist that budgets in US dollars can be kept.
 
+        Args:
+            model: which one answers where a policy names none; Ratchet's own work uses it everywhere.
+            priced: the models that have a price.
+
         Raises:
-            PolicyError: there is one, and the model has no price: it would never be spent.
+            PolicyError: there is one, and a model of that channel has no price: it would never be spent.
         """
-        if model in priced:
-            return
         for name, rule in [("default", self._default), *self._rules.items()]:
-            if rule.budget.monthly_usd is not None:
+            if rule.budget.monthly_usd is None:
+                continue
+            if unpriced := [used for used in (model, rule.model) if used and used not in priced]:
                 raise PolicyError(
-                    f"the policy {name!r} has a budget in US dollars, but model.prices has no price for {model}: "
+                    f"the policy {name!r} has a budget in US dollars, but model.prices has no price for {unpriced[0]}: "
                     "add one (0 where it is free), or set daily_tokens instead"
                 )
 
+    def lacking_approvers(self, effects: Mapping[str, str]) -> dict[str, list[str]]:
+        """The tools of effect ``change`` that a policy allows and nobody can approve, by the policy's name.
+
+        Args:
+            effects: what each tool does; one that is missing changes something, such as an MCP server's.
+        """
+        lacking = {
+            name: sorted(tool for tool in self._allowed[id(rule)] if effects.get(tool, "change") == "change")
+            for name, rule in [("default", self._default), *self._rules.items()]
+            if not rule.approvers
+        }
+        return {name: tools for name, tools in lacking.items() if tools}
+
     def _rule(self, channel_id: str, channel_name: str) -> Rule:
-        return self._rules.get(channel_id) or self._rules.get(channel_name) or self._default
+        return self.rule(channel_id, channel_name)[1]
 
 
 def _resolve(
     policy: str, rule: Rule, catalogue: Sequence[CatalogueEntry], mcp_servers: Sequence[str] = ()
-) -> list[str]:
-    names: list[str] = []
+) -> dict[str, str]:
+    """The tools that a policy allows, each with the word that does."""
+    names: dict[str, str] = {}
     known = {entry.name for entry in catalogue}
     for selector in rule.tools:
         if selector in {"@read", "@post", "@change"}:
-            names.extend(e.name for e in catalogue if e.source == BUILT_IN and e.effect == selector[1:])
+            for entry in catalogue:
+                if entry.source == BUILT_IN and entry.effect == selector[1:]:
+                    names.setdefault(entry.name, selector)
         elif selector in known:
-            names.append(selector)
+            names.setdefault(selector, selector)
         elif selector.partition(SEPARATOR)[0] in mcp_servers:  # away, or disabled: no reason not to start
             log.warning("a policy allows a tool that is not there now", policy=policy, tool=selector)
+            names.setdefault(selector, selector)
         else:
             raise PolicyError(
                 f"the policy {policy!r} allows a tool {selector!r} that does not exist; "
@@ -121,15 +193,21 @@ def _resolve(
 
 
 def policies_of(
-    settings: PolicySettings, catalogue: Sequence[CatalogueEntry], *, mcp_servers: Sequence[str] = ()
+    settings: PolicySettings,
+    catalogue: Sequence[CatalogueEntry],
+    *,
+    mcp_servers: Sequence[str] = (),
+    switched: Switched | None = None,
 ) -> Policies:
     """The configured policies over a catalogue. Tools of these MCP servers need not be there.
+
+    ``switched`` is what channel managers switched, as it is at any time (ratchet/switches.py).
 
     Raises:
         PolicyError: one names a tool that does not exist.
     """
     channels = {name: _rule_of(policy) for name, policy in settings.channels.items()}
-    return Policies(_rule_of(settings.default), channels, catalogue, mcp_servers=mcp_servers)
+    return Policies(_rule_of(settings.default), channels, catalogue, mcp_servers=mcp_servers, switched=switched)
 
 
 def _rule_of(policy: Policy) -> Rule:
@@ -144,8 +222,12 @@ def _rule_of(policy: Policy) -> Rule:
         tuple(policy.tools),
         policy.allow_guests,
         tuple(policy.auto),
+        tuple(policy.switches),
         budget,
         owner=policy.owner,
         approvers=tuple(policy.approvers),
         self_approval=policy.self_approval,
+        model=policy.model,
+        language=policy.language,
+        audience=policy.audience,
     )

@@ -68,7 +68,8 @@ class RecentActivityStep:
             until=arrival.posted_at,
             alerts="none",
         )
-        viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id)
+        audience = self._policies.audience(arrival.channel_id, arrival.channel_name)
+        viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id, audience)
         async with self._database.connection() as conn:
             _, hits = await search.search(conn, viewer, where, limit=LOOKED_AT)
         return hits

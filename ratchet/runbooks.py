@@ -78,7 +78,8 @@ class RunbookStep:
             raise problem
 
     async def _current(self, arrival: NewArrival, name: AlertName) -> Runbook | None:
-        viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id)
+        audience = self._policies.audience(arrival.channel_id, arrival.channel_name)
+        viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id, audience)
         turn_id = turn_of(arrival, self.name)
         return await self._distiller.current(
             viewer,

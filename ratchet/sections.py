@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from storage.access import Audience
+
 
 def env(*names: str) -> dict[str, Any]:
     """Other names under which the environment may hold a setting."""
     return {"env": list(names)}
+
+
+def on_off(value: Any) -> Any:
+    """YAML reads ``on`` and ``off`` as true and false; here they are words."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class Section(BaseModel):
@@ -136,6 +144,14 @@ class ModelSettings(Section):
     timeout_seconds: float = Field(120.0, gt=0, description="for one model call")
     tries: int = Field(4, ge=1, le=10, description="attempts at one model call (429, 5xx, lost connections)")
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="by model name, for the cost report")
+    images: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether the model is shown the images of a question; auto: where it is known to see"
+    )
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _images(cls, value: Any) -> Any:
+        return on_off(value)
 
 
 EmbeddingProvider = Literal["auto", "minilm", "openai", "ollama", "hashing"]
@@ -191,7 +207,7 @@ class BudgetSettings(Section):
     contact: str = Field("", description="whom to ask for more, such as #platform; told when it is spent")
 
 
-Auto = Literal["runbook", "recent_activity", "report", "docs", "unanswered"]
+Auto = Literal["runbook", "recent_activity", "report", "docs", "unanswered", "follow_ups"]
 
 
 class ApprovalSettings(Section):
@@ -212,26 +228,57 @@ class RetentionSettings(Section):
     audit_days: int = Field(1825, ge=1, description="the audit log")
 
 
+# Letters of any script, in a few words: it stands in the system prompt.
+LANGUAGE = re.compile(r"[^\W\d_]{2,30}(?:[ -][^\W\d_]{1,30}){0,3}(?: \([^\W\d_]{2,30}\))?")
+
+
 class Policy(Section):
     """Which tools may be used. ``@read`` stands for all built-in tools that only read."""
 
     tools: list[str] = Field(default_factory=lambda: ["@read"], description="tool names, or @read, @post, @change")
     auto: list[Auto] = Field(default_factory=list, description="what Ratchet does there unasked")
+    switches: list[Auto] = Field(
+        default_factory=list, description="what of that channel managers may switch on and off in Ratchet's home tab"
+    )
     approvers: list[str] = Field(
         default_factory=list,
         description="who approves changes: user ids, @handles, e-mail addresses, user groups (S… or @handle)",
     )
     self_approval: bool = Field(False, description="an approver may approve what they asked for themselves")
     allow_guests: bool = Field(False, description="guests and Slack Connect users may use tools")
+    audience: Audience = Field(
+        "auto",
+        description="what its answers may show: workspace: every public channel and the documentation; channel: only "
+        "the channel itself; auto: channel where other organizations share it (Slack Connect), else workspace",
+    )
     timezone: str = Field("UTC", description="clock of its reports, nights and budgets, such as Europe/Berlin")
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     owner: str = Field("", description="whom to nudge about unanswered questions: id of a user or user group, or @name")
+    model: str = Field("", description="chat model of the same provider that answers questions there instead")
+    language: str = Field("", description="language of the answers there, such as German or de; empty: the question's")
 
     @model_validator(mode="after")
     def _owned(self) -> Self:
-        if "unanswered" in self.auto and not self.owner.strip("@ "):
-            raise ValueError("auto: unanswered needs an owner: whom to nudge, such as U012AB3CD, S0614TZR7 or @name")
+        for name, features in (("auto", self.auto), ("switches", self.switches)):
+            if "unanswered" in features and not self.owner.strip("@ "):
+                raise ValueError(
+                    f"{name}: unanswered needs an owner: whom to nudge, such as U012AB3CD, S0614TZR7 or @name"
+                )
         return self
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: str) -> str:
+        if value != value.strip() or not value.isprintable() or len(value) > 200:
+            raise ValueError(f"{value!r} is no model's name, such as gpt-4.1-mini or qwen2.5:7b")
+        return value
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str) -> str:
+        if value and not LANGUAGE.fullmatch(value):
+            raise ValueError(f"{value!r} is no language, such as German, Brazilian Portuguese or pt-BR")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -248,6 +295,15 @@ class DocsAnswerSettings(Section):
 
     confidence: float = Field(
         0.7, ge=0, le=1, description="how sure it must be that the documentation answers a question"
+    )
+
+
+class FollowUpSettings(Section):
+    """Replies without a mention that are taken as follow-up questions where a policy says ``auto: [follow_ups]``."""
+
+    minutes: float = Field(30.0, gt=0, le=1440, description="after Ratchet's last answer in the thread")
+    quiet_minutes: float = Field(
+        10.0, ge=0, le=1440, description="for which only mentions count after somebody else wrote in the thread"
     )
 
 
@@ -284,4 +340,4 @@ class ClassifierSettings(Section):
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, value: Any) -> Any:
-        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value  # YAML's on and off
+        return on_off(value)

@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from ratchet import mistakes
 from ratchet.mcp_settings import McpSettings
 from ratchet.sections import (
     AgentSettings,
@@ -27,6 +28,7 @@ from ratchet.sections import (
     DatabaseSettings,
     DocsAnswerSettings,
     EmbeddingSettings,
+    FollowUpSettings,
     GitHubSettings,
     JobSettings,
     ModelSettings,
@@ -70,6 +72,7 @@ class Settings(Section):
     approvals: ApprovalSettings = Field(default_factory=ApprovalSettings)
     policies: PolicySettings = Field(default_factory=PolicySettings)
     docs_answer: DocsAnswerSettings = Field(default_factory=DocsAnswerSettings)
+    follow_ups: FollowUpSettings = Field(default_factory=FollowUpSettings)
     unanswered: UnansweredSettings = Field(default_factory=UnansweredSettings)
     classifier: ClassifierSettings = Field(default_factory=ClassifierSettings)
     mcp: McpSettings = Field(default_factory=McpSettings)
@@ -246,6 +249,8 @@ def _explain(error: ValidationError) -> str:
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown setting {path}{_nearest(path, _paths())}"
+    if friendly := mistakes.describe(error.errors(include_url=False)[0], Settings):
+        return friendly
     message = first["msg"].removeprefix("Value error, ")
     variable = PREFIX + path.upper().replace(".", "_")
     place = f" (in the file, or {variable} in the environment)" if variable in variables() else ""

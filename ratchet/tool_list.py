@@ -10,7 +10,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from ratchet.bootstrap import open_storage
 from ratchet.mcp_servers import accept as accept_anew
-from ratchet.mcp_servers import open_mcp
+from ratchet.mcp_servers import failing, open_mcp
 from ratchet.policies import Policies, policies_of
 from ratchet.settings import Settings, SettingsError
 from tools.registry import CatalogueEntry, load_catalogue
@@ -29,11 +29,13 @@ async def run_tools(settings: Settings, say: Callable[[str], Any], *, accept: st
         raise SettingsError("no MCP servers are configured (mcp.servers), so there is nothing to accept")
     async with AsyncExitStack() as stack:
         servers: McpServers | None = None
+        failed: dict[str, str] = {}
         if settings.mcp.servers:  # else the database is not needed
             database = await stack.enter_async_context(open_storage(settings))
             if accept:
                 await accept_anew(settings, database, accept)
             servers = await stack.enter_async_context(open_mcp(settings, database))
+            failed = await failing(database)
         catalogue = load_catalogue(servers.tools() if servers else ())
         policies = policies_of(settings.policies, catalogue, mcp_servers=settings.mcp.names)
         states = {state.name: state for state in servers.states()} if servers else {}
@@ -46,6 +48,8 @@ async def run_tools(settings: Settings, say: Callable[[str], Any], *, accept: st
         for server in servers.servers if servers else ():
             if server.problem:
                 say(f"MCP server {server.spec.name} did not answer: {server.problem}")
+            if server.spec.name in failed:
+                say(f"MCP server {server.spec.name} {failed[server.spec.name]}")
 
 
 def _describe(entry: CatalogueEntry, policies: Policies, state: ToolState | None) -> Iterator[str]:

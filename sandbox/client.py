@@ -166,13 +166,29 @@ class SandboxClient:
         """Open the app's home."""
         await self._post("home", user=user, tab=tab)
 
+    async def home_view(self, user: str) -> JSON | None:
+        """What stands in somebody's home tab; None before anything was published."""
+        view: JSON | None = (await self._get("home", {"user": user}))["view"]
+        return view
+
+    async def prompts(self, user: str) -> list[JSON]:
+        """What is suggested in somebody's direct messages with the bot."""
+        return list((await self._get("home", {"user": user}))["prompts"])
+
+    async def click_home(self, user: str, action_id: str, value: str | None = None) -> bool:
+        """Press a button of somebody's home tab, the one of this value if given; whether the app acked."""
+        answer = await self._post("home/click", user=user, action_id=action_id, value=value)
+        return bool(answer["ok"])
+
     async def dm(self, user: str) -> str:
         """Open the bot's direct messages with `user`; the conversation's id."""
         return str((await self._post("dm", user=user))["channel"])
 
-    async def create_channel(self, name: str, *, is_private: bool = False, members: Sequence[str] = ()) -> str:
+    async def create_channel(
+        self, name: str, *, is_private: bool = False, members: Sequence[str] = (), creator: str | None = None
+    ) -> str:
         """Create a channel with these members, without events; its id."""
-        answer = await self._post("channels", name=name, is_private=is_private, members=list(members))
+        answer = await self._post("channels", name=name, is_private=is_private, members=list(members), creator=creator)
         return str(answer["channel"])
 
     async def join(self, channel: str, user: str) -> None:
@@ -188,14 +204,24 @@ class SandboxClient:
         return str((await self._post("users", name=name, **fields))["user"])
 
     async def change_channel(
-        self, channel: str, *, name: str | None = None, archived: bool | None = None, private: bool | None = None
+        self,
+        channel: str,
+        *,
+        name: str | None = None,
+        archived: bool | None = None,
+        private: bool | None = None,
+        shared: bool | None = None,
     ) -> None:
-        """Rename a channel, archive or unarchive it, make it private or public."""
-        await self._post("channels/change", channel=channel, name=name, archived=archived, private=private)
+        """Rename, archive or unarchive a channel, make it private or public, share it with another organization."""
+        await self._post(
+            "channels/change", channel=channel, name=name, archived=archived, private=private, shared=shared
+        )
 
-    async def change_user(self, user: str, *, name: str | None = None, is_restricted: bool | None = None) -> None:
-        """Change somebody's short name, or whether they are a guest."""
-        await self._post("users/change", user=user, name=name, is_restricted=is_restricted)
+    async def change_user(
+        self, user: str, *, name: str | None = None, is_restricted: bool | None = None, is_admin: bool | None = None
+    ) -> None:
+        """Change somebody's short name, or whether they are a guest or an admin."""
+        await self._post("users/change", user=user, name=name, is_restricted=is_restricted, is_admin=is_admin)
 
     async def event(self, event: JSON, *, copies: int | None = None) -> str:
         """Deliver any event as it is; its event id."""

@@ -46,6 +46,7 @@ class Control:
             "submit": self._submit,
             "stop": self._stop,
             "home": self._home,
+            "home/click": self._click_home,
             "dm": self._dm,
             "channels": self._channels,
             "members": self._members,
@@ -66,6 +67,7 @@ class Control:
         gets: dict[str, Handler] = {
             "info": self._info,
             "messages": self._messages,
+            "home": self._home_view,
             "ephemerals": self._ephemerals,
             "ledger": self._ledger,
             "models/calls": self._model_calls,
@@ -114,12 +116,18 @@ class Control:
         people.open_home(self._slack, **body)
         return {}
 
+    async def _click_home(self, body: JSON) -> JSON:
+        answer = await interactions.click_home(self._slack, **body)
+        return {"ok": answer.ok, "body": answer.body}
+
     async def _dm(self, body: JSON) -> JSON:
         return {"channel": people.open_dm(self._slack, **body).id}
 
     async def _channels(self, body: JSON) -> JSON:
         workspace = self._slack.workspace
         members = [workspace.user_named(name).id for name in body.pop("members", None) or []]
+        if "creator" in body:
+            body["creator"] = workspace.user_named(body["creator"]).id
         return {"channel": workspace.add_channel(**body, members=members).id}
 
     async def _members(self, body: JSON) -> JSON:
@@ -168,6 +176,13 @@ class Control:
         else:
             wanted = sorted(channel.messages)
         return {"messages": [self._stored(channel.messages[ts]) for ts in wanted if ts in channel.messages]}
+
+    async def _home_view(self, body: JSON) -> JSON:
+        user = self._slack.workspace.user_named(body["user"])
+        prompts = self._slack.prompts.get(
+            (self._slack.workspace.open_direct((user.id, self._slack.workspace.bot_user_id)).id, "")
+        )
+        return {"view": self._slack.homes.get(user.id), "prompts": (prompts or {}).get("prompts", [])}
 
     async def _ephemerals(self, _body: JSON) -> JSON:
         return {"messages": list(self._slack.ephemerals.values())}

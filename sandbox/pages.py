@@ -12,21 +12,11 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.page_frame import page
 from sandbox.slack.records import Channel, Message, SlackError
 from sandbox.workspace import Workspace
 
 _SHOWN = 200
-_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "X-Frame-Options": "DENY"}
-_STYLE = """
-body { font: 15px/1.46 system-ui, sans-serif; max-width: 52rem; margin: 1.5rem auto; padding: 0 1rem; color: #1d1c1d }
-a { color: #1264a3; text-decoration: none } a:hover { text-decoration: underline }
-h1 { font-size: 1.2rem } article { border-left: 3px solid #eee; padding: .2rem .8rem; margin: .7rem 0 }
-article.reply { margin-left: 1.6rem } article.linked { background: #fff8e1; border-color: #f2c744 }
-article.bot { border-color: #007a5a } time { color: #616061; font-size: .8rem; margin-left: .5rem }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; font: inherit }
-.attachment { border-left: 4px solid var(--bar, #ddd); padding-left: .7rem; margin: .3rem 0 }
-.note { color: #616061; font-size: .85rem }
-"""
 
 
 class Pages:
@@ -49,13 +39,13 @@ class Pages:
             f'<span class="note">{html.escape(channel.kind)}</span></li>'
             for channel in self._workspace.channels.values()
         )
-        return _page("Channels", f"<ul>{rows}</ul>")
+        return page("Channels", f"<ul>{rows}</ul>")
 
     async def _channel(self, request: web.Request) -> web.Response:
         channel = self._found(request)
         newest = sorted((m for m in channel.messages.values() if not m.is_reply), key=lambda m: float(m.ts))[-_SHOWN:]
         note = f'<p class="note">the newest {len(newest)} messages</p>'
-        return _page(self._name(channel), note + "".join(self._message(channel, message) for message in newest))
+        return page(self._name(channel), note + "".join(self._message(channel, message) for message in newest))
 
     async def _thread(self, request: web.Request) -> web.Response:
         channel = self._found(request)
@@ -68,7 +58,7 @@ class Pages:
             self._message(channel, message, linked=message.ts == linked.ts)
             for message in sorted(thread, key=lambda m: float(m.ts))
         )
-        return _page(f"Thread in {self._name(channel)}", body)
+        return page(f"Thread in {self._name(channel)}", body)
 
     def _found(self, request: web.Request) -> Channel:
         try:
@@ -123,12 +113,3 @@ def _attachment(attachment: dict[str, Any]) -> str:
 def _paragraph(text: str) -> str:
     # Messages carry Slack's own escapes; what is shown is escaped once, whatever came in.
     return f"<pre>{html.escape(html.unescape(text))}</pre>"
-
-
-def _page(title: str, body: str) -> web.Response:
-    shown = html.escape(title)
-    document = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{shown}</title><style>{_STYLE}</style>'
-        f'<p class="note"><a href="/">All channels</a></p><h1>{shown}</h1>{body}</html>'
-    )
-    return web.Response(text=document, content_type="text/html", headers=_HEADERS)

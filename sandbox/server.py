@@ -11,6 +11,7 @@ from aiohttp import web
 from sandbox.control import Control
 from sandbox.doc_pages import doc_routes
 from sandbox.github.server import GitHub
+from sandbox.home_pages import HomePages
 from sandbox.models.server import ModelServer
 from sandbox.pages import Pages
 from sandbox.slack.state import Slack
@@ -145,7 +146,7 @@ async def open_sandbox(
         models = ModelServer(brain=config.brain)
         control = Control(slack, models)
         github = GitHub(slack.url)
-        pages = [*Pages(workspace).routes(), *doc_routes(), *github.routes()]
+        pages = [*Pages(workspace).routes(), *HomePages(slack).routes(), *doc_routes(), *github.routes()]
         await _serve(stack, slack_socket, [*WebApi(slack).routes(), *control.routes(), *pages])
         await _serve(stack, model_socket, models.routes())
         stack.push_async_callback(slack.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from slack_bolt.app.async_app import AsyncApp
@@ -11,11 +11,18 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.approvals import Approvals
+from slack_app import private_answers
 from slack_app.errors import is_refusal, reason
 from slack_app.identity import Identity
 from slack_app.inbox import Inbox
 from slack_app.listeners import register
+
+
+class Modals(Protocol):
+    """Opens modals; what they decide is taken in when the event is stored."""
+
+    def register(self, app: AsyncApp) -> None:
+        """Attach the listeners."""
 
 
 class SlackError(Exception):
@@ -52,9 +59,7 @@ async def identify(client: AsyncWebClient) -> Identity:
     )
 
 
-def build_app(
-    client: AsyncWebClient, signing_secret: str | None, inbox: Inbox, approvals: Approvals | None = None
-) -> AsyncApp:
+def build_app(client: AsyncWebClient, signing_secret: str | None, inbox: Inbox, *modals: Modals) -> AsyncApp:
     """The Bolt app: every delivery is recorded after the signature check and before anything can drop it."""
 
     async def record(body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> None:
@@ -67,7 +72,8 @@ def build_app(
         before_authorize=record,
         request_verification_enabled=bool(signing_secret),
     )
-    if approvals:
-        approvals.register(app)
+    for opened in modals:
+        opened.register(app)
+    private_answers.register(app)
     register(app)
     return app

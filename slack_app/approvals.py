@@ -52,7 +52,7 @@ class Approvals:
         self._enqueue = enqueue
         self._check = check
 
-    async def decide(self, conn: Connection, click: Click) -> list[Job]:
+    async def decide(self, conn: Connection, click: Click) -> list[Job] | None:
         """Inside the transaction that stores a click: what it decides, and the jobs that follow from it."""
         approval_id, _, digest = click.value.partition(".")
         decided: Approval | None = None
@@ -62,7 +62,7 @@ class Approvals:
             why = click.text.strip()[: looks.LONGEST_REASON] or None
             decided = await approvals.decide(conn, approval_id, digest, click.user_id, "rejected", reason=why)
         elif click.action_id not in {looks.REJECT, looks.EDIT}:
-            return []
+            return None
         if decided:
             return await self._follow(conn, decided)
         approval = await approvals.get(conn, approval_id)

@@ -16,12 +16,14 @@ from slack_app.errors import is_refusal, reason
 from slack_app.identity import Identity
 from slack_app.payloads import parse_user
 from storage import channels
-from storage.channels import ChannelKind, User
+from storage.channels import Channel, ChannelKind, User
 from storage.db import Database
 
 log = structlog.get_logger()
 MEMBERSHIP_SECONDS = 25.0  # below the 60 s for which storage/access.py trusts a row
 USER_SECONDS = 3600
+CLOSED = "private_channel,mpim"
+OWN_SECONDS = 30.0
 NOBODY = {
     "users_not_found", "user_not_found", "user_not_visible", "user_disabled", "cannot_dm_bot", "invalid_arguments",
 }  # fmt: skip
@@ -39,6 +41,7 @@ class Directory:
         self._refreshed: dict[str, float] = {}
         self._asked_for: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._own: tuple[float, list[str]] | None = None
 
     @property
     def team_id(self) -> str:
@@ -46,15 +49,16 @@ class Directory:
         return self._identity.team_id
 
     async def refresh(self, team_id: str, user_id: str) -> None:
-        """Ask Slack which non-public channels a user shares with Ratchet, unless that was just done.
+        """Ask Slack which channels a user shares with Ratchet, unless that was just done.
 
-        When Slack does not answer, the stored rows expire by themselves: then nothing private is seen.
+        Public ones matter only of guests and of people of other organizations: others read all of them. When Slack
+        does not answer, the stored rows expire by themselves: then nothing private is seen.
         """
         async with self._locks.setdefault(user_id, asyncio.Lock()):
             if time.monotonic() - self._refreshed.get(user_id, -MEMBERSHIP_SECONDS) < MEMBERSHIP_SECONDS:
                 return
             try:
-                found = await self._shared_channels(user_id)
+                found = await self._shared_channels(user_id, await self._types(team_id, user_id))
             except UNREACHABLE as error:
                 log.warning("memberships not refreshed", user_id=user_id, error=str(error))
                 return
@@ -136,6 +140,19 @@ class Directory:
         response = await self._client.conversations_info(channel=channel_id)
         await self._store(response["channel"])
 
+    async def channel(self, team_id: str, channel_id: str) -> Channel | None:
+        """A channel as it is stored, or as Slack describes it where its name is not known; None where it does not."""
+        async with self._database.connection() as conn:
+            channel = await channels.get(conn, team_id, channel_id)
+        if channel and (channel.name or channel.kind == "im"):
+            return channel
+        try:
+            await self.load_channel(channel_id)
+        except Exception as error:  # no answer depends on the channel's name
+            log.warning("channel not loaded", channel_id=channel_id, error=str(error))
+        async with self._database.connection() as conn:
+            return await channels.get(conn, team_id, channel_id)
+
     async def load_own_channels(self) -> list[str]:
         """Store the channels that Ratchet is in; returns their ids."""
         found = []
@@ -146,10 +163,32 @@ class Directory:
                 found.append(str(channel["id"]))
         return found
 
-    async def _shared_channels(self, user_id: str) -> list[str]:
+    async def own_channels(self) -> list[str] | None:
+        """The ids of the channels that Ratchet is in, at most half a minute old; None while Slack does not say."""
+        known = self._own
+        if known and time.monotonic() - known[0] < OWN_SECONDS:
+            return known[1]
+        found: list[str] = []
+        try:
+            async for page in await self._client.users_conversations(
+                types="public_channel,private_channel", limit=999, exclude_archived=True
+            ):
+                found.extend(str(channel["id"]) for channel in page["channels"])
+        except UNREACHABLE as error:
+            log.warning("own channels not listed", error=str(error))
+            return None
+        self._own = (time.monotonic(), found)
+        return found
+
+    async def _types(self, team_id: str, user_id: str) -> str:
+        """The kinds of channels in which a user's membership matters."""
+        user = await self.user(team_id, user_id)
+        return f"public_channel,{CLOSED}" if user.is_outsider else CLOSED
+
+    async def _shared_channels(self, user_id: str, types: str) -> list[str]:
         found: list[str] = []
         async for page in await self._client.users_conversations(
-            user=user_id, types="private_channel,mpim", limit=200, exclude_archived=True
+            user=user_id, types=types, limit=200, exclude_archived=True
         ):
             found.extend(str(channel["id"]) for channel in page["channels"])
         return found
@@ -164,6 +203,8 @@ class Directory:
                 kind=kind_of(channel),
                 user_id=channel.get("user"),
                 topic=str((channel.get("topic") or {}).get("value") or ""),
+                shared=bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared")),
+                creator_id=channel.get("creator") or None,
             )
 
 

@@ -11,14 +11,14 @@ from storage.channels import ChannelKind, User
 
 TIMESTAMP = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
-Change = Literal["renamed", "closed", "opened", "archived", "unarchived", "deleted"]
+Change = Literal["renamed", "closed", "opened", "archived", "unarchived", "deleted", "shared", "unshared"]
 
 
 @dataclass(frozen=True)
 class IncomingMessage:
     """A message as it stands now; ``edited_ts`` is set when it was edited.
 
-    ``channel_kind`` is None where the event does not say (app_mention).
+    ``channel_kind`` is None where the event does not say (app_mention). ``shared``: other organizations read along.
     """
 
     team_id: str
@@ -37,6 +37,7 @@ class IncomingMessage:
     reactions: dict[str, list[str]] = field(default_factory=dict)
     attachments: Any = field(default=None, repr=False)
     blocks: Any = field(default=None, repr=False)
+    shared: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -97,7 +98,10 @@ class Membership:
 
 @dataclass(frozen=True)
 class ChannelChange:
-    """A channel was renamed (to ``name``), archived and so on; ``opened`` means that it became public."""
+    """A channel was renamed (to ``name``), archived and so on.
+
+    ``opened`` means that it became public, ``shared`` that another organization reads it.
+    """
 
     team_id: str
     channel_id: str
@@ -113,6 +117,16 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class HomeOpened:
+    """Somebody looks at Ratchet's home, or at their direct messages with it (``channel_id``)."""
+
+    team_id: str
+    channel_id: str
+    user_id: str
+    tab: Literal["home", "messages"]
+
+
+@dataclass(frozen=True)
 class Command:
     """A slash command."""
 
@@ -122,6 +136,7 @@ class Command:
     command: str
     text: str
     trigger_id: str
+    response_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,17 @@ class Click:
     text: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class SessionStopped:
+    """Somebody pressed Slack's Stop in a thread, at ``ts`` where Slack says when."""
+
+    team_id: str
+    channel_id: str
+    thread_ts: str
+    user_id: str
+    ts: str | None
+
+
 Event = (
     IncomingMessage
     | MessageChanged
@@ -145,8 +171,10 @@ Event = (
     | Membership
     | ChannelChange
     | Profile
+    | HomeOpened
     | Command
     | Click
+    | SessionStopped
 )
 
 
@@ -170,7 +198,7 @@ def place(event: Event | None) -> tuple[str | None, str | None]:
             return place(message)
         case IncomingMessage():
             return event.channel_id, event.user_id
-        case Reaction() | Command() | Click():
+        case Reaction() | HomeOpened() | Command() | Click() | SessionStopped():
             return event.channel_id, None
         case _:
             return None, None

@@ -1,4 +1,4 @@
-"""Files that people share: what is kept of them, and the beginning of those that are text."""
+"""Files that people share: what is kept of them, the beginning of those that are text, and the bytes of images."""
 
 from __future__ import annotations
 
@@ -83,8 +83,19 @@ def _file(item: dict[str, Any]) -> File:
     )
 
 
+def image_type(content: bytes) -> str | None:
+    """What kind of image these bytes begin, of those that models read; None for anything else."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
+
+
 class FileReader:
-    """Fetches the beginnings of text files with the bot's token, which goes to Slack's own hosts only."""
+    """Fetches files with the bot's token, which goes to Slack's own hosts only."""
 
     def __init__(self, session: aiohttp.ClientSession, database: Database, *, token: str, api_url: str) -> None:
         self._session = session
@@ -102,7 +113,7 @@ class FileReader:
         Raises:
             aiohttp.ClientError, TimeoutError: it could not be fetched now.
         """
-        beginning = await self._fetch(url)
+        beginning = await self._beginning(url)
         if not beginning:
             return False
         line = File(file_id, name, mimetype, 0, "", "", "").line
@@ -111,24 +122,33 @@ class FileReader:
                 conn, team_id, channel_id, ts, file_id=file_id, line=line, beginning=beginning
             )
 
-    async def _fetch(self, url: str) -> str:
+    async def fetch(self, url: str, *, most: int) -> bytes | None:
+        """A file's first ``most`` bytes; None where it is not Slack's, or Slack refuses it.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: it could not be fetched now.
+        """
         try:
             parts = urlsplit(url)
         except ValueError:
-            return ""
+            return None
         if (parts.scheme, parts.netloc) not in self._origins:
             log.warning("a file is not read: it lies on a foreign host", host=parts.netloc)
-            return ""
+            return None
         headers = {"Authorization": f"Bearer {self._token}"}
         async with self._session.get(url, headers=headers, allow_redirects=False) as response:
             if response.status >= 500 or response.status == 429:
                 response.raise_for_status()
             if response.status != 200 or response.content_type == "text/html":  # the sign-in page
                 log.warning("a file is not read: Slack refuses it (scope files:read)", status=response.status)
-                return ""
-            content = b""
-            while len(content) < BEGINNING and (chunk := await response.content.read(BEGINNING - len(content))):
+                return None
+            content = bytearray()
+            while len(content) < most and (chunk := await response.content.read(most - len(content))):
                 content += chunk
+        return bytes(content)
+
+    async def _beginning(self, url: str) -> str:
+        content = await self.fetch(url, most=BEGINNING) or b""
         text = content.decode("utf-8", errors="ignore")
         if len(content) >= BEGINNING and "\n" in text:
             text = text[: text.rindex("\n")]

@@ -9,32 +9,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid5
 
 import structlog
 
-from slack_app import events, payloads
+from slack_app import events, payloads, stops
 from slack_app.burst import Burst
+from slack_app.command_words import is_stop, parse
 from slack_app.events import (
     ChannelChange,
     Click,
     Command,
     Envelope,
+    HomeOpened,
     IncomingMessage,
     Membership,
     MessageChanged,
     MessageDeleted,
     Profile,
     Reaction,
+    SessionStopped,
 )
+from slack_app.follow_ups import FollowUps
 from slack_app.identity import Identity
-from slack_app.jobs import PURGE, Enqueue, Job, backfill_job, classify_job, file_jobs, onboard_job, process_job
+from slack_app.jobs import (
+    PURGE,
+    Enqueue,
+    Job,
+    backfill_job,
+    classify_job,
+    command_job,
+    file_jobs,
+    home_job,
+    onboard_job,
+    process_job,
+    prompts_job,
+)
 from slack_app.questions import NAMESPACE, accept
 from slack_app.remember import remember
-from storage import backfills, channels, forgetting, inbox, messages, reactions, runbooks, turns
+from storage import backfills, channels, forgetting, home, inbox, messages, reactions, runbooks, turns
 from storage.batches import GroupCommit
 from storage.channels import ChannelKind, NewChannel
 from storage.db import Connection, Database
@@ -46,8 +62,8 @@ log = structlog.get_logger()
 EARLY_SECONDS = 3600.0  # for so long Slack delivers again
 # Whether a message is to be read once more, by a program or a model: (as delivered, as described).
 Again = Callable[[IncomingMessage, NewMessage], bool]
-# What a click decides, in the transaction that stores it.
-Decide = Callable[[Connection, Click], Awaitable[list[Job]]]
+# What a click decides, in the transaction that stores it, and the jobs that follow; None: it is about something else.
+Decide = Callable[[Connection, Click], Awaitable[list[Job] | None]]
 
 
 @dataclass(frozen=True)
@@ -69,16 +85,18 @@ class Inbox:
         *,
         wants_steps: Callable[[NewMessage], bool] = lambda message: False,
         again: Again | None = None,
-        decide: Decide | None = None,
+        deciders: Sequence[Decide] = (),
         burst: Burst | None = None,
+        follow_ups: FollowUps | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
         self._enqueue = enqueue
         self._wants_steps = wants_steps
         self._again = again
-        self._decide = decide
+        self._deciders = deciders
         self._burst = burst or Burst()
+        self._follow_ups = follow_ups
         # One group at a time: two of them could wait for each other's rows.
         self._group = GroupCommit(self._write, lanes=1)
         self._known_channels: set[tuple[str, ChannelKind | None]] = set()
@@ -120,7 +138,8 @@ class Inbox:
             new = await inbox.insert(conn, [_row(delivery) for delivery in deliveries])
             fresh = {d.envelope.event_id: d.envelope.event for d in deliveries if d.envelope.event_id in new}
             told = list(fresh.values())
-            jobs = await self._messages(conn, [event for event in told if isinstance(event, IncomingMessage)])
+            said = [event for event in told if isinstance(event, IncomingMessage)]
+            jobs = await self._messages(conn, said, delivered=True)
             for event in told:
                 jobs += await self._apply(conn, event)
             if jobs:
@@ -133,7 +152,9 @@ class Inbox:
         if isinstance(event, Membership) and event.joined and event.user_id == self._identity.bot_user_id:
             await forgetting.lift(conn, event.team_id, event.channel_id, event.ts)
 
-    async def _messages(self, conn: Connection, arrived: list[IncomingMessage]) -> list[Job]:
+    async def _messages(
+        self, conn: Connection, arrived: list[IncomingMessage], *, delivered: bool = False
+    ) -> list[Job]:
         if not arrived:
             return []
         jobs = await self._channels(conn, arrived)
@@ -143,7 +164,10 @@ class Inbox:
             jobs += self._follow(message, described)
         jobs += file_jobs(message for message in arrived if message.key in stored.new)
         jobs += await self._parents(conn, arrived)
-        return jobs + await accept(conn, self._identity, arrived)
+        follow_ups: set[tuple[str, str]] = set()
+        if delivered and self._follow_ups:  # what is read in Slack's history follows up nothing
+            follow_ups = await self._follow_ups.among(conn, self._identity, arrived)
+        return jobs + await accept(conn, self._identity, arrived, follow_ups)
 
     def _follow(self, message: IncomingMessage, described: NewMessage) -> list[Job]:
         """What follows by itself from a new message; a second reading decides what comes after it."""
@@ -179,6 +203,8 @@ class Inbox:
             peer = message.user_id if kind == "im" and message.user_id != self._identity.bot_user_id else None
             unseen[message.channel_id] = NewChannel(message.team_id, message.channel_id, kind, peer)
         created = await channels.insert_unknown(conn, list(unseen.values())) if unseen else set()
+        if shared := sorted({message.channel_id for message in arrived if message.shared}):
+            await channels.mark_shared(conn, self._identity.team_id, shared)
         return [onboard_job(unseen[channel_id].team_id, channel_id) for channel_id in sorted(created)]
 
     async def _apply(self, conn: Connection, event: events.Event | None) -> list[Job]:
@@ -197,7 +223,8 @@ class Inbox:
             case MessageDeleted(team_id, channel_id, ts):
                 await messages.delete(conn, team_id, channel_id, ts)
                 await inbox.forget(conn, team_id, f"{channel_id}:{ts}")
-                return [PURGE]
+                asker = await home.find_asker(conn, team_id, channel_id, ts)
+                return [PURGE, home_job(asker)] if asker else [PURGE]  # their home may quote it
             case Reaction():
                 await reactions.record(
                     conn,
@@ -215,13 +242,23 @@ class Inbox:
                 return await self._channel_change(conn, event)
             case Profile(user):
                 await channels.upsert_users(conn, [user])
+            case SessionStopped():
+                return await stops.by_button(conn, event)
+            case HomeOpened():
+                # Known from now on: what is private is shown to its person in their own direct messages only.
+                dm = NewChannel(event.team_id, event.channel_id, "im", event.user_id)
+                created = [onboard_job(event.team_id, dm_id) for dm_id in await channels.insert_unknown(conn, [dm])]
+                shown = home_job(event.user_id) if event.tab == "home" else prompts_job(event.user_id, event.channel_id)
+                return [*created, shown]
             case Command() if event.text:  # without text the listener answers with how to use it
                 return await self._command(conn, event)
             case Click(action_id="runbook_worked" | "runbook_failed"):
                 worked = event.action_id == "runbook_worked"
                 await runbooks.vote(conn, event.team_id, event.value, event.user_id, worked=worked)
-            case Click() if self._decide:
-                return await self._decide(conn, event)
+            case Click():
+                for decide in self._deciders:
+                    if (following := await decide(conn, event)) is not None:
+                        return following
             case _:
                 pass  # messages were stored before; of a click the stored event is the record
         return []
@@ -248,7 +285,9 @@ class Inbox:
                 await channels.set_state(conn, team_id, channel_id, state)
             case "unarchived":
                 await channels.set_state(conn, team_id, channel_id, None)
-            case "opened":  # believed once Slack was asked
+            case "shared":
+                await channels.mark_shared(conn, team_id, [channel_id])
+            case "opened" | "unshared":  # believed once Slack was asked
                 return [Job("refresh", f"refresh:{channel_id}", {"channel_id": channel_id})]
         return []
 
@@ -262,8 +301,13 @@ class Inbox:
             requester_id=command.user_id,
             source="command",
             question=command.text,
+            aside=parse(command.text) is not None,
         )
+        if is_stop(command.text) and (stopping := await stops.by_word(conn, turn)) is not None:
+            return stopping
         accepted = await turns.insert_all(conn, [turn])
+        if turn.aside:
+            return [command_job(turn, response_url=command.response_url)] if accepted else []
         return [Job("ask", f"command:{turn_id}", {"turn_id": str(turn_id)}) for turn_id in accepted]
 
 

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from slack_app.command_words import CommandCall, parse
 from slack_app.events import IncomingMessage
 from storage import turns
 from storage.db import Connection
 from storage.messages import NewMessage
+from storage.turns import NewTurn
 
 BACKFILL_LOCK = "backfill:{channel_id}"
 
@@ -22,7 +24,7 @@ class Job:
 
     task: Literal[
         "answer", "ask", "onboard", "backfill", "refresh", "read_file", "classify", "process", "report", "purge",
-        "revise", "notice", "expire",
+        "revise", "notice", "expire", "command", "offer", "home", "prompts",
     ]  # fmt: skip
     lock: str
     arguments: dict[str, str] = field(default_factory=dict)
@@ -39,6 +41,15 @@ class Enqueue(Protocol):
 def answer_job(team_id: str, channel_id: str, thread_ts: str, turn_id: UUID) -> Job:
     """The job that answers a turn; a thread's turns share a lock."""
     return Job("answer", turns.thread_key(team_id, channel_id, thread_ts), {"turn_id": str(turn_id)})
+
+
+def command_job(turn: NewTurn, *, response_url: str = "") -> Job:
+    """The job that answers a command; only a reset waits for its place among the turns of its thread."""
+    in_order = turn.thread_ts and parse(turn.question) == CommandCall("reset")
+    lock = (
+        turns.thread_key(turn.team_id, turn.channel_id, turn.thread_ts or "") if in_order else f"command:{turn.turn_id}"
+    )
+    return Job("command", lock, {"turn_id": str(turn.turn_id), "response_url": response_url})
 
 
 def onboard_job(team_id: str, channel_id: str, *, joined_ts: str | None = None) -> Job:
@@ -90,6 +101,16 @@ def classify_job(message: NewMessage, *, is_new: bool = False) -> Job:
     return Job(
         "classify", "classify:{team_id}:{channel_id}:{ts}".format(**key), key | ({"then": "process"} if is_new else {})
     )
+
+
+def home_job(user_id: str, *, page: int = 0, switch: str = "") -> Job:
+    """The job that shows somebody their home anew; ``switch`` is what they clicked and is still to be decided."""
+    return Job("home", f"home:{user_id}", {"user_id": user_id, "page": str(page), "switch": switch})
+
+
+def prompts_job(user_id: str, channel_id: str) -> Job:
+    """The job that suggests questions to somebody who looks at their direct messages with Ratchet."""
+    return Job("prompts", f"prompts:{user_id}", {"user_id": user_id, "channel_id": channel_id})
 
 
 PURGE = Job("purge", "purge")  # takes the words of deleted and edited messages from what rests on them

@@ -12,6 +12,9 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from slack_app.feedback import thanks
+from slack_app.footers import FEEDBACK
+
 log = structlog.get_logger()
 ANYTHING = re.compile(".*")
 USAGE = "Ask me something: `/ratchet which alerts fired most in #ops-alerts this week?`"
@@ -46,7 +49,7 @@ async def acknowledge_vote(ack: AsyncAck, body: dict[str, Any], client: AsyncWeb
             channel=str(container.get("channel_id")),
             user=str(body["user"]["id"]),
             thread_ts=container.get("thread_ts"),
-            text=VOTES[str(body["actions"][0]["action_id"])],
+            text=VOTES.get(str(body["actions"][0]["action_id"])) or thanks(body),
         )
     except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
         log.warning("a click's thanks were not shown", error=str(error))
@@ -55,7 +58,7 @@ async def acknowledge_vote(ack: AsyncAck, body: dict[str, Any], client: AsyncWeb
 def register(app: AsyncApp) -> None:
     """Attach the listeners."""
     app.command(ANYTHING)(acknowledge_command)
-    for action_id in VOTES:
+    for action_id in (*VOTES, FEEDBACK):
         app.action(action_id)(acknowledge_vote)
     for listen in (app.event, app.action, app.shortcut, app.options, app.view, app.view_closed):
         listen(ANYTHING)(acknowledge)

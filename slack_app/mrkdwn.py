@@ -30,6 +30,11 @@ def neutralise(markdown: str) -> str:
     return rewrite(markdown, outside=lambda text: IMAGE.sub("", _quiet(text)))
 
 
+def quiet(text: str) -> str:
+    """A plain text, such as a status line, that notifies nobody whatever Slack makes of it; the words stay readable."""
+    return _unmention(_quiet(text))
+
+
 def unmention(markdown: str) -> str:
     """Markdown that notifies no person whom it mentions, also in code; the words stay readable."""
     return _unmention(markdown)

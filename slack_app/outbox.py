@@ -1,13 +1,15 @@
 """Posts each message exactly once.
 
 A post is a row before it is sent (storage/posts.py). Its id travels in the Slack message's metadata, so that
-after a crash or a lost response the message is looked up in Slack before it is sent again.
+after a crash or a lost response the message is looked up in Slack before it is sent again. Where a message grew
+while the turn ran (slack_app/live.py), the answer's first part is written into that one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,17 +19,18 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.approval_messages import MODULE as APPROVAL
-from slack_app.errors import reason
-from slack_app.mrkdwn import compose
-from storage import posts
+from slack_app.errors import is_refusal, reason
+from slack_app.mrkdwn import compose, fallback
+from slack_app.pace import Pacer
+from slack_app.streams import CLOCK_SKEW_SECONDS, EVENT_TYPE, Streams, post_metadata
+from storage import posts, streams
 from storage.db import Database
 from storage.leases import Lease, hold
 from storage.posts import Post
+from storage.streams import Stream
 
 log = structlog.get_logger()
-EVENT_TYPE = "ratchet_post"
 TRIES = 3
-CLOCK_SKEW_SECONDS = 900
 PATIENCE_SECONDS = 10.0  # how long Slack may go on working on a request whose sender is gone
 LOOK_SECONDS = 1.0
 # Refusals that may pass: Slack's own trouble, and a token that an operator can mend. Any other one is about this
@@ -52,12 +55,15 @@ class Outbox:
         database: Database,
         *,
         dev_channel: str | None = None,
+        pacer: Pacer | None = None,
         wait: Callable[[int], float] = lambda attempt: min(2.0**attempt, 5.0),
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._client = client
         self._database = database
         self._dev_channel = dev_channel
+        self._pacer = pacer or Pacer()
+        self._streams = Streams(client, database, self._pacer)
         self._wait = wait
         self._patience = patience
 
@@ -88,6 +94,7 @@ class Outbox:
             return
         if post.ts is None:
             raise PostUnsettled(f"post {post_id}: not posted yet")
+        await self._pacer.wait("chat.update", post.channel_id)
         try:
             await self._client.chat_update(channel=post.channel_id, ts=post.ts, **compose(post.text, post.blocks or ()))
         except SlackApiError as error:
@@ -98,10 +105,20 @@ class Outbox:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise PostUnsettled(f"post {post_id}: {error or type(error).__name__}") from error
 
-    async def whisper(self, channel_id: str, user_id: str, text: str, *, thread_ts: str | None = None) -> None:
-        """Show something to one person, if Slack lets us."""
+    async def whisper(
+        self,
+        channel_id: str,
+        user_id: str,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        blocks: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        """Show something to one person, if Slack lets us; ``blocks`` say the same, and more."""
         try:
-            await self._client.chat_postEphemeral(channel=channel_id, user=user_id, text=text, thread_ts=thread_ts)
+            await self._client.chat_postEphemeral(
+                channel=channel_id, user=user_id, text=fallback(text), thread_ts=thread_ts, blocks=blocks
+            )
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("a notice was not shown", channel_id=channel_id, user_id=user_id, error=str(error))
 
@@ -110,23 +127,37 @@ class Outbox:
         unanswered = doubtful
         plain = False
         problem = ""
+        grown = await self._grown(post)
         for attempt in range(TRIES):
             if attempt:
                 await asyncio.sleep(self._wait(attempt))
             sending = False
             try:
-                if doubtful and (ts := await self._find(post, patient=unanswered)):
+                if grown:
+                    grown = await self._located(grown)
+                if not grown and doubtful and (ts := await self._find(post, patient=unanswered)):
                     await self._posted(post, ts)
                     return
+                if not grown:
+                    await self._pacer.wait("chat.postMessage", self._dev_channel or post.channel_id)
                 async with self._database.connection() as conn, conn.transaction():
                     await hold(conn, lease)
                     await posts.set_sending(conn, post.post_id)
+                if grown:
+                    await self._posted(post, await self._finish(post, grown, plain=plain), grown)
+                    return
                 doubtful = unanswered = sending = True
                 await self._posted(post, await self._send(post, plain=plain))
                 return
             except SlackApiError as error:
                 problem = reason(error)
                 unanswered = unanswered and not sending
+                if grown and is_refusal(error) and problem not in PASSING | LAYOUT:
+                    log.warning("a message cannot become the answer", post_id=post.post_id, error=problem)
+                    await self._streams.discard(grown.channel_id, str(grown.ts))
+                    await self._close(grown)
+                    grown, doubtful = None, False
+                    continue
                 # Without its buttons nobody could decide a request.
                 if problem in LAYOUT and not plain and not (post.module == APPROVAL and post.blocks):
                     plain, doubtful = True, False
@@ -140,16 +171,44 @@ class Outbox:
             log.warning("post not settled", post_id=post.post_id, attempt=attempt + 1, error=problem)
         raise PostUnsettled(f"post {post.post_id}: {problem}")
 
-    async def _posted(self, post: Post, ts: str) -> None:
+    async def _posted(self, post: Post, ts: str, grown: Stream | None = None) -> None:
         async with self._database.connection() as conn:
-            await posts.set_posted(conn, post.post_id, ts, channel_id=self._dev_channel)
+            if grown is None:
+                await posts.set_posted(conn, post.post_id, ts, channel_id=self._dev_channel)
+                return
+            async with conn.transaction():
+                await posts.set_posted(conn, post.post_id, ts)
+                await streams.close(conn, grown.stream_id)
+
+    async def _grown(self, post: Post) -> Stream | None:
+        """The message that grew while the turn ran, if this post is its answer's beginning."""
+        if post.part != 1 or post.module == APPROVAL or self._dev_channel:
+            return None
+        async with self._database.connection() as conn:
+            return await streams.get_open(conn, post.turn_id)
+
+    async def _located(self, stream: Stream) -> Stream | None:
+        """The same with its timestamp, or None where Slack has no such message."""
+        if stream.ts:
+            return stream
+        if ts := await self._streams.locate(stream, self._patience):
+            return replace(stream, ts=ts)
+        await self._close(stream)
+        return None
+
+    async def _close(self, stream: Stream) -> None:
+        async with self._database.connection() as conn:
+            await streams.close(conn, stream.stream_id)
+
+    async def _finish(self, post: Post, grown: Stream, *, plain: bool) -> str:
+        return await self._streams.finish(grown, str(grown.ts), post, plain=plain)
 
     async def _send(self, post: Post, *, plain: bool) -> str:
         response = await self._client.chat_postMessage(
             channel=self._dev_channel or post.channel_id,
             thread_ts=None if self._dev_channel else post.thread_ts,
             **compose(post.text, post.blocks or (), plain=plain),
-            metadata={"event_type": EVENT_TYPE, "event_payload": {"post_id": post.post_id}},
+            metadata=post_metadata(post.post_id),
             unfurl_links=False,
             unfurl_media=False,
         )

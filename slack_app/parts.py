@@ -247,6 +247,8 @@ def _as_words(line: str) -> str:
 
 def _guard(shown: str) -> str:
     """The same, where nothing but what was code opens a fence: with a cut before it, a line may read otherwise."""
+    if "```" not in shown and "~~~" not in shown:
+        return shown
     lines = shown.split("\n")
     for _ in lines:
         number = find_unclosed("\n".join(lines))

@@ -14,12 +14,14 @@ from slack_app.events import (
     Command,
     Envelope,
     Event,
+    HomeOpened,
     IncomingMessage,
     Membership,
     MessageChanged,
     MessageDeleted,
     Profile,
     Reaction,
+    SessionStopped,
 )
 from slack_app.files import parse_files
 from slack_app.visible import visible_text
@@ -34,6 +36,8 @@ CHANGES: dict[str, Change] = {
     "archive": "archived",
     "unarchive": "unarchived",
     "deleted": "deleted",
+    "shared": "shared",
+    "unshared": "unshared",
 }
 NOTICES: dict[str, Change] = {
     "channel_convert_to_private": "closed",
@@ -58,7 +62,10 @@ def parse(body: dict[str, Any]) -> Envelope:
             event = body["event"]
             team_id = str(body["team_id"])
             parser = PARSERS.get(event["type"])
-            return Envelope(str(body["event_id"]), team_id, event["type"], parser(team_id, event) if parser else None)
+            told = parser(team_id, event) if parser else None
+            if isinstance(told, IncomingMessage) and body.get("is_ext_shared_channel"):
+                told = replace(told, shared=True)
+            return Envelope(str(body["event_id"]), team_id, event["type"], told)
         if "command" in body:
             command = _command(body)
             return Envelope(f"command:{command.trigger_id}", command.team_id, "slash_command", command)
@@ -106,6 +113,7 @@ def parse_user(team_id: str, member: dict[str, Any]) -> User:
         is_bot=bool(member.get("is_bot")),
         is_guest=bool(member.get("is_restricted") or member.get("is_ultra_restricted")),
         is_stranger=bool(member.get("is_stranger")) or str(member.get("team_id") or "") not in {"", team_id},
+        is_admin=bool(member.get("is_admin") or member.get("is_owner") or member.get("is_primary_owner")),
     )
 
 
@@ -179,6 +187,19 @@ def _membership(team_id: str, event: dict[str, Any]) -> Event | None:
     return Membership(team_id, event["channel"], kind, event["user"], event["type"] == "member_joined_channel", ts)
 
 
+def _session_stopped(team_id: str, event: dict[str, Any]) -> Event | None:
+    ts = _ts(event["event_ts"]) if event.get("event_ts") else None
+    return SessionStopped(team_id, str(event["channel"]), _ts(event["thread_ts"]), str(event["user"]), ts)
+
+
+def _home(team_id: str, event: dict[str, Any]) -> Event | None:
+    match event.get("tab") or "home":
+        case "home" | "messages" as tab:
+            return HomeOpened(team_id, event["channel"], event["user"], tab)
+        case _:
+            return None
+
+
 def _command(body: dict[str, Any]) -> Command:
     return Command(
         team_id=str(body["team_id"]),
@@ -187,6 +208,7 @@ def _command(body: dict[str, Any]) -> Command:
         command=str(body["command"]),
         text=str(body.get("text") or "").strip(),
         trigger_id=str(body["trigger_id"]),
+        response_url=str(body.get("response_url") or ""),
     )
 
 
@@ -229,7 +251,10 @@ PARSERS: dict[str, Parser] = {
     "reaction_removed": _reaction,
     "member_joined_channel": _membership,
     "member_left_channel": _membership,
+    "agent_session_stopped": _session_stopped,
     "user_change": _profile,
     "team_join": _profile,
-    **{f"{kind}_{change}": _channel_change for kind in ("channel", "group") for change in CHANGES},
+    "app_home_opened": _home,
+    **{f"channel_{change}": _channel_change for change in CHANGES},
+    **{f"group_{change}": _channel_change for change in CHANGES if not change.endswith("shared")},
 }

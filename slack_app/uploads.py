@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import reason
+from slack_app.mrkdwn import quiet
 from slack_app.outbox import LOOK_SECONDS, PASSING, PATIENCE_SECONDS, PostUnsettled
 from storage import reports
 from storage.db import Database
@@ -93,7 +94,7 @@ class Uploads:
         content: bytes,
         part: str,
     ) -> None:
-        ticket = await self._client.files_getUploadURLExternal(filename=name, length=len(content))
+        ticket = await self._client.files_getUploadURLExternal(filename=quiet(name), length=len(content))
         file_id = str(ticket["file_id"])
         session = self._client.session
         if session is None:
@@ -104,7 +105,7 @@ class Uploads:
             await hold(conn, lease)
             await reports.set_uploading(conn, turn_id, file_id, part)
         await self._client.files_completeUploadExternal(
-            files=[{"id": file_id, "title": title}], channel_id=channel_id, thread_ts=thread_ts
+            files=[{"id": file_id, "title": quiet(title)}], channel_id=channel_id, thread_ts=thread_ts
         )
 
     async def _refused(self, turn_id: UUID, part: str, problem: str) -> None:

@@ -255,15 +255,30 @@ async def use(conn: Connection, approval_id: str) -> bool:
     )
 
 
-async def void(conn: Connection, approval_id: str, reason: str) -> Approval | None:
-    """Its call was refused in spite of what people decided, or without asking them further; the turn knows."""
+async def void(conn: Connection, approval_id: str, reason: str, *, used: bool = False) -> Approval | None:
+    """Its call was refused in spite of what people decided, or without asking them further; the turn knows.
+
+    A decision that reached the turn before stays as it is, unless ``used`` is given.
+    """
     return await db.fetch_one(
         conn,
         Approval,
         f"""update approvals set status = 'void', reason = %s, used_at = now()
-            where approval_id = %s and used_at is null and status in ('pending', 'approved', 'superseded')
+            where approval_id = %s and (used_at is null or %s) and status in ('pending', 'approved', 'superseded')
             returning {COLUMNS}""",
-        (reason, approval_id),
+        (reason, approval_id, used),
+    )
+
+
+async def void_all(conn: Connection, turn_id: UUID, reason: str) -> list[Approval]:
+    """End all requests of a turn that ends without them: nothing of them runs any more, whatever people decided."""
+    return await db.fetch_all(
+        conn,
+        Approval,
+        f"""update approvals set status = 'void', reason = %s, used_at = now()
+            where turn_id = %s and used_at is null and status in ('pending', 'approved', 'superseded')
+            returning {COLUMNS}""",
+        (reason, turn_id),
     )
 
 

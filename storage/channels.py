@@ -18,7 +18,10 @@ ChannelKind = Literal["public", "private", "im", "mpim"]
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel as Ratchet knows it; ``user_id`` is the other side of an im."""
+    """A channel as Ratchet knows it; ``user_id`` is the other side of an im.
+
+    ``shared``: people of other organizations read it (Slack Connect).
+    """
 
     team_id: str
     channel_id: str
@@ -27,6 +30,7 @@ class Channel:
     user_id: str | None
     topic: str
     onboarding_status: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class ChannelSummary:
 
 @dataclass(frozen=True)
 class User:
-    """A person or bot; guests and strangers (Slack Connect) have fewer rights.
+    """A person or bot; guests and strangers (Slack Connect) have fewer rights, admins (and owners) more.
 
     ``age_seconds`` says how long ago Slack described them.
     """
@@ -64,10 +68,16 @@ class User:
     is_bot: bool
     is_guest: bool
     is_stranger: bool
+    is_admin: bool = False
     age_seconds: float = 0.0
 
+    @property
+    def is_outsider(self) -> bool:
+        """Whether they are no full member of the workspace: a guest, or of another organization."""
+        return self.is_guest or self.is_stranger
 
-COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status"
+
+COLUMNS = "team_id, channel_id, name, kind, user_id, topic, onboarding_status, shared"
 
 
 async def insert_unknown(conn: Connection, seen: Sequence[NewChannel]) -> set[str]:
@@ -90,6 +100,14 @@ async def close_to_public(conn: Connection, team_id: str, channel_ids: list[str]
     """Channels turn out to be private: from now on their messages are for members only."""
     await conn.execute(
         "update channels set kind = 'private' where team_id = %s and channel_id = any(%s) and kind = 'public'",
+        (team_id, channel_ids),
+    )
+
+
+async def mark_shared(conn: Connection, team_id: str, channel_ids: list[str]) -> None:
+    """Channels turn out to be read by other organizations: from now on they are shown nothing of other channels."""
+    await conn.execute(
+        "update channels set shared = true where team_id = %s and channel_id = any(%s) and not shared",
         (team_id, channel_ids),
     )
 
@@ -121,16 +139,22 @@ async def upsert(
     kind: ChannelKind,
     user_id: str | None,
     topic: str,
+    shared: bool = False,
+    creator_id: str | None = None,
 ) -> None:
-    """Store what Slack says of a channel, unless it was forgotten."""
+    """Store what Slack says of a channel, unless it was forgotten; a creator who was forgotten is left out."""
     await conn.execute(
-        f"""insert into channels (team_id, channel_id, name, kind, user_id, topic)
-           select * from (values (%s, %s, %s, %s, %s, %s)) as new (team_id, channel_id, name, kind, user_id, topic)
+        f"""insert into channels (team_id, channel_id, name, kind, user_id, topic, shared, creator_id)
+           select team_id, channel_id, name, kind, user_id, topic, shared,
+                  case when not {barred("new.team_id", "new.creator_id", ts="0")} then creator_id end
+           from (values (%s, %s, %s, %s, %s, %s, %s::boolean, %s::text))
+               as new (team_id, channel_id, name, kind, user_id, topic, shared, creator_id)
            where not {barred("new.team_id", "new.channel_id", ts="null")}
            on conflict (team_id, channel_id) do update
-           set name = excluded.name, kind = excluded.kind, topic = excluded.topic,
-               user_id = coalesce(excluded.user_id, channels.user_id)""",
-        (team_id, channel_id, name, kind, user_id, topic),
+           set name = excluded.name, kind = excluded.kind, topic = excluded.topic, shared = excluded.shared,
+               user_id = coalesce(excluded.user_id, channels.user_id),
+               creator_id = coalesce(excluded.creator_id, channels.creator_id)""",
+        (team_id, channel_id, name, kind, user_id, topic, shared, creator_id),
     )
 
 
@@ -227,14 +251,17 @@ async def remove_membership(conn: Connection, team_id: str, user_id: str, channe
 async def upsert_users(conn: Connection, users: list[User]) -> None:
     """Store what Slack says of users, except those who were forgotten."""
     await conn.cursor().executemany(
-        f"""insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger)
-           select * from (values (%s, %s, %s, %s::boolean, %s::boolean, %s::boolean))
-               as new (team_id, user_id, name, is_bot, is_guest, is_stranger)
+        f"""insert into users (team_id, user_id, name, is_bot, is_guest, is_stranger, is_admin)
+           select * from (values (%s, %s, %s, %s::boolean, %s::boolean, %s::boolean, %s::boolean))
+               as new (team_id, user_id, name, is_bot, is_guest, is_stranger, is_admin)
            where not {barred("new.team_id", "new.user_id", ts="0")}
            on conflict (team_id, user_id) do update
            set name = excluded.name, is_bot = excluded.is_bot, is_guest = excluded.is_guest,
-               is_stranger = excluded.is_stranger, refreshed_at = now()""",
-        [(user.team_id, user.user_id, user.name, user.is_bot, user.is_guest, user.is_stranger) for user in users],
+               is_stranger = excluded.is_stranger, is_admin = excluded.is_admin, refreshed_at = now()""",
+        [
+            (user.team_id, user.user_id, user.name, user.is_bot, user.is_guest, user.is_stranger, user.is_admin)
+            for user in users
+        ],
     )
 
 
@@ -243,9 +270,20 @@ async def get_user(conn: Connection, team_id: str, user_id: str) -> User | None:
     return await db.fetch_one(
         conn,
         User,
-        "select team_id, user_id, name, is_bot, is_guest, is_stranger, "
+        "select team_id, user_id, name, is_bot, is_guest, is_stranger, is_admin, "
         "extract(epoch from now() - refreshed_at)::float as age_seconds from users where team_id = %s and user_id = %s",
         (team_id, user_id),
+    )
+
+
+async def list_users(conn: Connection, team_id: str) -> list[User]:
+    """Everybody who is known; for operators."""
+    return await db.fetch_all(
+        conn,
+        User,
+        "select team_id, user_id, name, is_bot, is_guest, is_stranger, "
+        "extract(epoch from now() - refreshed_at)::float as age_seconds from users where team_id = %s order by name",
+        (team_id,),
     )
 
 

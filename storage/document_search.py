@@ -5,7 +5,7 @@ there, given the chunk's length, and more where it stands in the path, the title
 lexeme grows with its count as tf / (tf + 0.645) does, and is turned back into the count here.
 
 Both scores are computed of every candidate of either way; each is divided by the best of its kind, and their weighted
-sum decides. Every member may read every document, so there is no viewer here.
+sum decides. Every member may read every document, but not where others read along (storage/access.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from storage import db
+from storage.access import WORKSPACE_WIDE, Viewer
 from storage.db import Connection
 from storage.documents import embedded_text
 from storage.vectors import Space, SpaceVector, literal
@@ -90,6 +91,23 @@ class _Word:
 
 
 @dataclass(frozen=True)
+class _Scope:
+    """Which chunks ``c`` may be found: of one source, or by one viewer."""
+
+    source: str | None
+    viewer: Viewer | None
+
+    def where(self) -> str:
+        """The condition."""
+        within = "c.document_id in (select d.document_id from documents d where d.source = %(source)s)"
+        return " and ".join([within if self.source else "true", WORKSPACE_WIDE if self.viewer else "true"])
+
+    def params(self) -> dict[str, Any]:
+        """What it binds."""
+        return {"source": self.source, **(self.viewer.params() if self.viewer else {})}
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """A chunk with what each way says of it."""
 
@@ -119,6 +137,7 @@ async def search(
     vector: SpaceVector | None = None,
     by_words: bool = True,
     source: str | None = None,
+    viewer: Viewer | None = None,
 ) -> Found:
     """The chunks that fit a query best, first the best one of each document.
 
@@ -129,14 +148,16 @@ async def search(
         vector: the query's vector, to also find what says the same in other words.
         by_words: False leaves the words to the vector.
         source: only documents of this source.
+        viewer: who asks, and where; None for operators.
     """
+    scope = _Scope(source, viewer)
     words = await _words(conn, query[:LONGEST_QUERY]) if by_words else []
     known = sorted((word for word in words if word.chunks), key=lambda word: (word.chunks, word.lexeme))[:MOST_WORDS]
     keys: set[tuple[int, int]] = set()
     if known:
-        keys |= await _by_words(conn, known, source)
+        keys |= await _by_words(conn, known, scope)
     if vector:
-        keys |= await _by_vector(conn, vector, source)
+        keys |= await _by_vector(conn, vector, scope)
     if not keys:
         return Found([], 0.0)
     ranked = _fuse(await _score(conn, keys, known, vector))
@@ -211,7 +232,7 @@ def _candidates(words: Sequence[_Word]) -> str:
     return " | ".join(word.quoted for word in rare)
 
 
-async def _by_words(conn: Connection, words: Sequence[_Word], source: str | None) -> set[tuple[int, int]]:
+async def _by_words(conn: Connection, words: Sequence[_Word], scope: _Scope) -> set[tuple[int, int]]:
     score, params = _terms(words)
     async with conn.transaction():
         await conn.execute(SETTINGS)
@@ -219,24 +240,24 @@ async def _by_words(conn: Connection, words: Sequence[_Word], source: str | None
             f"""with c as materialized (
                     select c.document_id, c.position, c.words, {LOADED} from document_chunks c
                     where (c.label_words @@ %(candidates)s::tsquery or c.body_words @@ %(candidates)s::tsquery)
-                      and {_within(source)})
+                      and {scope.where()})
                 select c.document_id, c.position from c
                 order by {score} desc, c.document_id, c.position limit {DEPTH}""",
-            {**params, "candidates": _candidates(words), "source": source},
+            {**params, **scope.params(), "candidates": _candidates(words)},
             prepare=False,
         )
         return set(await cur.fetchall())
 
 
-async def _by_vector(conn: Connection, vector: SpaceVector, source: str | None) -> set[tuple[int, int]]:
+async def _by_vector(conn: Connection, vector: SpaceVector, scope: _Scope) -> set[tuple[int, int]]:
     """The nearest chunks; of one source, all of it is compared."""
     distance = _distance(vector.space)
     nearest = f"""select e.digest from chunk_embeddings e where e.space_id = {vector.space.space_id}
                   order by {distance} limit {DEPTH}"""
-    if source is not None:
+    if scope.source is not None:
         nearest = f"""select e.digest from chunk_embeddings e
                       where e.space_id = {vector.space.space_id} and exists (
-                          select 1 from document_chunks c where c.digest = e.digest and {_within(source)})
+                          select 1 from document_chunks c where c.digest = e.digest and {scope.where()})
                       order by ({distance}) + 0 limit {DEPTH}"""
     async with conn.transaction():
         # pgvector's settings are unknown before its first value.
@@ -244,17 +265,11 @@ async def _by_vector(conn: Connection, vector: SpaceVector, source: str | None) 
         cur = await conn.execute(
             f"""with nearest as materialized ({nearest})
                 select c.document_id, c.position from nearest join document_chunks c using (digest)
-                where {_within(source)}""",
-            {"vector": literal(vector.values), "source": source},
+                where {scope.where()}""",
+            {**scope.params(), "vector": literal(vector.values)},
             prepare=False,
         )
         return set(await cur.fetchall())
-
-
-def _within(source: str | None) -> str:
-    if source is None:
-        return "true"
-    return "c.document_id in (select d.document_id from documents d where d.source = %(source)s)"
 
 
 def _distance(space: Space) -> str:

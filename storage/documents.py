@@ -14,6 +14,7 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from storage import db
+from storage.access import WORKSPACE_WIDE, Viewer
 from storage.db import Connection
 
 LOCK = "select pg_advisory_xact_lock(hashtext('documents'))"  # one writer at a time; the counts of words rely on it
@@ -131,15 +132,21 @@ async def remove_sources_except(conn: Connection, names: Collection[str]) -> int
     return await _remove(conn, "source <> all(%(names)s)", {"names": [*names]})
 
 
-async def get(conn: Connection, url: str) -> Document | None:
-    """The document of a URL, with or without lines behind it."""
+async def get(conn: Connection, url: str, viewer: Viewer | None = None) -> Document | None:
+    """The document of a URL, with or without lines behind it, if the viewer may read it here; None for operators."""
     return await db.fetch_one(
         conn,
         Document,
-        """select source, path, url, title, blob, text, updated_at from documents
-           where url = any(%s) order by url = %s desc limit 1""",
-        ([url, LINES.sub("", url)], url),
+        f"""select source, path, url, title, blob, text, updated_at from documents
+           where url = any(%(urls)s) and {WORKSPACE_WIDE if viewer else "true"}
+           order by url = %(url)s desc limit 1""",
+        {"urls": [url, LINES.sub("", url)], "url": url, **(viewer.params() if viewer else {})},
     )
+
+
+async def may_read(conn: Connection, viewer: Viewer) -> bool:
+    """Whether the documentation may be shown to a viewer there."""
+    return bool(await db.fetch_value(conn, f"select {WORKSPACE_WIDE}", viewer.params()))
 
 
 async def count(conn: Connection) -> int:

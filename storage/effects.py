@@ -13,12 +13,15 @@ from uuid import UUID
 from storage import db
 from storage.db import Connection
 from storage.leases import Lease, hold
+from storage.steering import TurnStopped
 
 
 @dataclass(frozen=True)
 class Effect:
     """What is known of one call."""
 
+    tool_call_id: str
+    tool: str
     state: Literal["intent", "done", "unknown"]
     result: str | None
 
@@ -28,24 +31,44 @@ async def intend(conn: Connection, lease: Lease, turn_id: UUID, tool_call_id: st
 
     Raises:
         LeaseLost: another worker has the thread.
+        TurnStopped: somebody stopped the turn, and the call was not made before.
     """
     async with conn.transaction():
         await hold(conn, lease)
         inserted = await db.execute(
             conn,
-            "insert into effects (turn_id, tool_call_id, tool) values (%s, %s, %s) on conflict do nothing",
-            (turn_id, tool_call_id, tool),
+            """insert into effects (turn_id, tool_call_id, tool) select %(turn_id)s, %(call_id)s, %(tool)s
+               where not exists (select 1 from turns where turn_id = %(turn_id)s and stopped_by is not null)
+               on conflict do nothing""",
+            {"turn_id": turn_id, "call_id": tool_call_id, "tool": tool},
         )
         if inserted:
             return None
-        return await db.fetch_one(
+        known = await db.fetch_one(
             conn,
             Effect,
             """update effects
                set state = case when state = 'intent' then 'unknown' else state end, settled_at = now()
-               where turn_id = %s and tool_call_id = %s returning state, result""",
+               where turn_id = %s and tool_call_id = %s returning tool_call_id, tool, state, result""",
             (turn_id, tool_call_id),
         )
+        if known is None:
+            raise TurnStopped(f"turn {turn_id} was stopped")
+        return known
+
+
+async def close(conn: Connection, turn_id: UUID) -> list[Effect]:
+    """Inside a transaction: a turn ends without its answer. What is known of its calls, in their order."""
+    await conn.execute(
+        "update effects set state = 'unknown', settled_at = now() where turn_id = %s and state = 'intent'", (turn_id,)
+    )
+    return await db.fetch_all(
+        conn,
+        Effect,
+        """select tool_call_id, tool, state, result from effects where turn_id = %s
+           order by created_at, tool_call_id""",
+        (turn_id,),
+    )
 
 
 async def find(conn: Connection, turn_id: UUID, tool_call_id: str) -> Effect | None:
@@ -53,7 +76,7 @@ async def find(conn: Connection, turn_id: UUID, tool_call_id: str) -> Effect | N
     return await db.fetch_one(
         conn,
         Effect,
-        "select state, result from effects where turn_id = %s and tool_call_id = %s",
+        "select tool_call_id, tool, state, result from effects where turn_id = %s and tool_call_id = %s",
         (turn_id, tool_call_id),
     )
 

@@ -176,7 +176,13 @@ async def finish_user(database: Database, team_id: str, user_id: str, found: Fou
                 sql.SQL("delete from {} where team_id = %(team_id)s and user_id = %(user_id)s").format(table), params
             )
         await conn.execute("delete from runbook_votes where user_id = %(user_id)s", params)
+        await conn.execute(
+            "update channels set creator_id = null where team_id = %(team_id)s and creator_id = %(user_id)s", params
+        )
         await conn.execute(DECISIONS, params)
+        await conn.execute(
+            "update turns set stopped_by = %(nobody)s where team_id = %(team_id)s and stopped_by = %(user_id)s", params
+        )
         gone["model calls"] = await db.execute(
             conn,
             "update model_usage set requester_id = %(nobody)s "
@@ -185,6 +191,9 @@ async def finish_user(database: Database, team_id: str, user_id: str, found: Fou
         )
         gone["audit rows"] = await db.execute(
             conn, "update audit_logs set who = %(nobody)s where who = %(user_id)s", params
+        )
+        await conn.execute(
+            "delete from procrastinate_jobs where status <> 'doing' and args ->> 'user_id' = %(user_id)s", params
         )
         pattern = _pattern(user_id, found.names)
         gone["stored events"] = await _empty_events(conn, team_id, pattern)

@@ -45,7 +45,8 @@ async def list_open_turns(
             join channels c on c.team_id = t.team_id and c.channel_id = t.channel_id
             left join messages m on m.team_id = t.team_id and m.channel_id = t.channel_id and m.ts = t.message_ts
             left join users u on u.team_id = t.team_id and u.user_id = t.requester_id
-            where {VISIBLE} and t.channel_id = %(channel_id)s and t.source <> 'step' and m.deleted_at is null
+            where {VISIBLE} and t.channel_id = %(channel_id)s and t.source <> 'step' and not t.aside
+              and m.deleted_at is null
               and coalesce(m.posted_at, t.created_at) >= %(since)s and coalesce(m.posted_at, t.created_at) < %(until)s
               and (t.status in ('queued', 'failed')
                    or (t.status = 'running' and t.started_at < now() - interval '15 minutes'))

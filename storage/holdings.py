@@ -18,12 +18,12 @@ WORDS = frozenset({
 # Hold ids, numbers and states, or words that are counted in the messages (lexeme_*): those of no message go in a purge.
 # Documents (documents, chunk_*) are the team's files, of which nothing was said in Slack.
 NO_WORDS = frozenset({
-    "audit_logs", "backfills", "budget_reservations", "checkpoint_migrations", "chunk_embedding_queue",
-    "chunk_embeddings", "chunk_lexemes", "chunk_totals", "doc_sources", "document_chunks", "documents",
-    "embedding_spaces", "forgotten", "lexeme_counts", "lexeme_removals", "lexeme_totals", "mcp_tools", "memberships",
-    "procrastinate_events",
-    "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers", "purges", "report_pictures",
-    "report_runs", "runbook_votes", "schema_migrations", "thread_leases", "turn_sources",
+    "answer_votes", "audit_logs", "backfills", "budget_reservations", "channel_switches", "checkpoint_migrations",
+    "chunk_embedding_queue", "chunk_embeddings", "chunk_lexemes", "chunk_totals", "doc_sources", "document_chunks",
+    "documents", "embedding_spaces", "forgotten", "lexeme_counts", "lexeme_removals", "lexeme_totals", "mcp_failures",
+    "mcp_tools", "memberships", "private_offers", "procrastinate_events", "procrastinate_jobs",
+    "procrastinate_periodic_defers", "procrastinate_workers", "purges", "report_pictures", "report_runs",
+    "runbook_votes", "schema_migrations", "streams", "thread_leases", "turn_sources",
 })  # fmt: skip
 OWN_WAY = WORDS | {"purges", "turn_sources"}
 

@@ -64,6 +64,19 @@ async def retry(
     )
 
 
+async def is_followed(conn: Connection, job_id: int, lock: str) -> bool:
+    """Whether a later job of the same lock waits."""
+    return bool(
+        await db.fetch_value(
+            conn,
+            """select exists (select 1 from procrastinate_jobs
+                              where lock = %(lock)s and status = 'todo' and id > %(job_id)s
+                                and (scheduled_at is null or scheduled_at <= now()))""",
+            {"lock": lock, "job_id": job_id},
+        )
+    )
+
+
 async def give_back_stalled(conn: Connection, *, seconds: float) -> list[int]:
     """Give back the jobs of workers that have been silent for so long, each once however many look; their ids."""
     now: datetime = await db.fetch_value(conn, "select now()")

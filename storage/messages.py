@@ -187,6 +187,17 @@ async def apply_edit(conn: Connection, message: NewMessage) -> bool:
     return bool(await db.fetch_value(conn, EDIT, {**message.row(), "files": Json(files)}))
 
 
+async def list_files(conn: Connection, team_id: str, channel_id: str, ts: str) -> list[dict[str, Any]]:
+    """What is kept of the files of a message: id, name, mimetype, size and permalink of each."""
+    found: list[dict[str, Any]] | None = await db.fetch_value(
+        conn,
+        "select attrs -> 'files' from messages "
+        "where team_id = %s and channel_id = %s and ts = %s and deleted_at is null",
+        (team_id, channel_id, ts),
+    )
+    return found or []
+
+
 async def add_file_text(
     conn: Connection, team_id: str, channel_id: str, ts: str, *, file_id: str, line: str, beginning: str
 ) -> bool:

@@ -28,7 +28,10 @@ LOCK_ID = 0x526174507572  # one purge at a time
 BATCH = 1000
 DEAD = "interval '1 day'"  # a turn that began longer ago is not going to end by itself
 NOTES = {"deleted": "[removed: the message was deleted]", "edited": "[removed: the message was edited]"}
-THREAD_KEY = "t.team_id || ':' || t.channel_id || ':' || coalesce(t.thread_ts, 'pending-' || t.turn_id)"
+THREAD_KEY = (
+    "t.team_id || ':' || t.channel_id || ':' "
+    "|| coalesce(case when not t.aside then t.thread_ts end, 'pending-' || t.turn_id)"
+)
 BUSY = f"""(coalesce(t.started_at, t.created_at) > now() - {DEAD} and (
     t.status in ('queued', 'running', 'waiting')
     or exists (select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending'))))"""
@@ -55,11 +58,15 @@ with seeds as (
     from seeds join turns t using (turn_id)
     join turns l on l.team_id = t.team_id and l.channel_id = t.channel_id and l.thread_ts = t.thread_ts
     where t.started_at is not null and l.started_at is not null and t.source <> 'step' and l.source <> 'step'
+      and not t.aside and not l.aside  -- commands see no history, and are none
       and coalesce(l.ended_at, 'infinity') >= coalesce(t.ended_at, 'infinity')
 )
 select t.turn_id, {THREAD_KEY} as thread_key, min(found.reason) as reason, {BUSY} as busy,
-       (select p.reason from purges p where p.team_id = t.team_id and p.channel_id = t.channel_id
-          and p.ts = t.message_ts and p.begun_at is not null) as asked
+       (select min(p.reason) from purges p where p.team_id = t.team_id and p.begun_at is not null
+          and ((p.channel_id = t.channel_id and p.ts = t.message_ts) or exists (
+              select 1 from private_offers o join turns again on again.turn_id = o.turn_id
+              where o.private_turn_id = t.turn_id and again.channel_id = p.channel_id and again.message_ts = p.ts)))
+         as asked
 from (select * from seeds union all select * from later) as found join turns t using (turn_id)
 group by t.turn_id"""
 
@@ -100,6 +107,11 @@ from turns t
 where p.turn_id = any(%(turns)s) and t.turn_id = p.turn_id
   and not (t.source = 'command' and p.part = 0 and not p.turn_id = any(%(asked)s))
 returning t.team_id, p.channel_id, p.ts, p.thread_ts"""
+# Messages of a turn's progress that are not its answer: they stay where it waited for people.
+PROGRESS = """
+select t.team_id, s.channel_id, s.ts, s.thread_ts from streams s join turns t using (turn_id)
+where s.turn_id = any(%(turns)s) and s.ts is not null
+  and not exists (select 1 from posts p where p.turn_id = s.turn_id and p.ts = s.ts)"""
 # The number of its edit keeps later deliveries of the post from bringing the words back.
 OWN_MESSAGES = f"""
 insert into messages (team_id, channel_id, ts, thread_ts, author, is_bot, searchable, text, edited_ts)
@@ -255,6 +267,7 @@ async def _reduce(conn: Connection, over: list[Tainted]) -> None:
     posts = await (
         await conn.execute(POSTS, {"turns": ids, "asked": [turn.turn_id for turn in over if turn.asked], "note": note})
     ).fetchall()
+    posts += await (await conn.execute(PROGRESS, {"turns": ids})).fetchall()
     posted = [dict(zip(("team_id", "channel_id", "ts", "thread_ts"), row, strict=True)) for row in posts if row[2]]
     await conn.execute(OWN_MESSAGES, {"posts": Json(posted), "note": note})
     await ask(conn, {MessageKey(p["team_id"], p["channel_id"], p["ts"]) for p in posted}, "deleted")

@@ -51,7 +51,9 @@ where x.ts::numeric < extract(epoch from now() - make_interval(days => %s)) and 
 EMPTY_CONVERSATIONS = """
 delete from conversations c
 where not exists (select 1 from conversation_messages m where m.thread_key = c.thread_key)
-  and c.created_at < now() - interval '1 day'"""
+  and c.created_at < now() - interval '1 day'
+  and (c.reset_ts = '0' or not exists (
+      select 1 from turns t where t.team_id || ':' || t.channel_id || ':' || t.thread_ts = c.thread_key))"""
 # A step's lease bears the message's timestamp; a step takes minutes at most. A channel's reports keep theirs.
 IDLE_LEASES = f"""
 delete from thread_leases l

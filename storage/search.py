@@ -109,7 +109,7 @@ async def search(
     depth = max(DEPTH, limit)
     lists: list[list[Key]] = []
     total = 0
-    if by_words and (words := await _words(conn, where.query)):
+    if by_words and (words := await query_words(conn, where.query)):
         places = await _by_words(conn, viewer, where, words, limit=depth)
         total = places[0].ranked if places else 0
         # An identifier is looked for itself, not for what resembles it: where it stands counts twice.
@@ -146,7 +146,7 @@ async def _newest(
     return total, await _load(conn, viewer, [place.key for place in places])
 
 
-async def _words(conn: Connection, query: str) -> list[Word]:
+async def query_words(conn: Connection, query: str) -> list[Word]:
     """The query's lexemes, the rarest first."""
     query = query[:LONGEST_QUERY]
     tokens = [token.strip(AROUND) for token in query.split()]
@@ -168,7 +168,7 @@ async def _words(conn: Connection, query: str) -> list[Word]:
     return sorted(words, key=lambda word: (word.messages, word.lexeme))[:MOST_WORDS]
 
 
-def _candidates(words: Sequence[Word]) -> str:
+def candidates(words: Sequence[Word]) -> str:
     """A tsquery that holds the likeliest best messages without matching half of the workspace.
 
     Those with a rare word, as long as there are not too many; where every word is common, those with two of them.
@@ -182,11 +182,12 @@ def _candidates(words: Sequence[Word]) -> str:
     if words[0].messages > RARE and len(words) > 1:
         common = words[:4]
         pairs = [(a, b) for index, a in enumerate(common) for b in common[index + 1 :]]
-        return " | ".join(f"({_quote(a)} & {_quote(b)})" for a, b in pairs)
-    return " | ".join(map(_quote, rare))
+        return " | ".join(f"({quote(a)} & {quote(b)})" for a, b in pairs)
+    return " | ".join(map(quote, rare))
 
 
-def _quote(word: Word) -> str:
+def quote(word: Word) -> str:
+    """A word as a tsquery."""
     return f"'{word.lexeme}'"  # search_vector leaves neither quotes nor backslashes
 
 
@@ -195,11 +196,11 @@ async def _by_words(
 ) -> list[Place]:
     narrowed = replace(where, query="")
     params: dict[str, Any] = {**viewer.params(), **narrowed.params(), "limit": limit}
-    params |= {"mean": words[0].mean_length, "candidates": _candidates(words)}
-    params["whole"] = " & ".join(_quote(word) for word in words if word.whole)  # an empty one matches nothing
+    params |= {"mean": words[0].mean_length, "candidates": candidates(words)}
+    params["whole"] = " & ".join(quote(word) for word in words if word.whole)  # an empty one matches nothing
     terms = []
     for number, word in enumerate(words):
-        params |= {f"word{number}": _quote(word), f"weight{number}": word.weight}
+        params |= {f"word{number}": quote(word), f"weight{number}": word.weight}
         rank = f"nullif(ts_rank('{{1,1,1,1}}', search, %(word{number})s::tsquery), 0)"
         terms.append(f"%(weight{number})s::float8 * coalesce(1 / (1 + length_factor * (1 / {rank} - 1)), 0)")
     return await _fetch(

@@ -28,7 +28,9 @@ def thread_key(team_id: str, channel_id: str, thread_ts: str) -> str:
 class Turn:
     """A turn as stored. ``thread_ts`` is None while a command's question is not yet in its channel.
 
-    ``waiting`` is for people's approval: meanwhile later questions of its thread are answered.
+    ``waiting`` is for people's approval: meanwhile later questions of its thread are answered. ``stopped_by``: who
+    asked for its end (storage/steering.py). ``retry_of``: the turn whose answer this one is to correct. ``aside`` marks
+    a command, which is answered beside its thread: it is no part of its conversation, its order and its lease.
     """
 
     turn_id: UUID
@@ -45,11 +47,15 @@ class Turn:
     attempts: int
     created_at: datetime
     started_at: datetime | None
+    stopped_by: str | None = None
+    retry_of: UUID | None = None
+    aside: bool = False
 
     @property
     def thread_key(self) -> str:
-        """The thread that this turn belongs to."""
-        return thread_key(self.team_id, self.channel_id, self.thread_ts or f"pending-{self.turn_id}")
+        """The thread that this turn belongs to; one of its own for what belongs to none."""
+        own = f"pending-{self.turn_id}"
+        return thread_key(self.team_id, self.channel_id, own if self.aside else self.thread_ts or own)
 
     @property
     def is_over(self) -> bool:
@@ -64,15 +70,19 @@ class Outcome:
     Attributes:
         text: the answer or the notice, in Markdown.
         failed: no answer came; ``text`` says why.
+        answered: ``text`` is the model's, so people may say whether it helped.
+        model: the name of the model that answered.
     """
 
     text: str
     failed: bool = False
+    answered: bool = False
+    model: str = ""
 
 
 COLUMNS = (
     "turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question, status, answer, "
-    "error, attempts, created_at, started_at"
+    "error, attempts, created_at, started_at, stopped_by, retry_of, aside"
 )
 
 
@@ -88,6 +98,8 @@ class NewTurn:
     requester_id: str
     source: Source
     question: str
+    retry_of: UUID | None = None
+    aside: bool = False
 
 
 async def insert_all(conn: Connection, accepted: Sequence[NewTurn]) -> set[UUID]:
@@ -95,10 +107,17 @@ async def insert_all(conn: Connection, accepted: Sequence[NewTurn]) -> set[UUID]
 
     A message that is deleted already, or whose channel was forgotten, is none.
     """
-    rows = sorted(({**turn.__dict__, "turn_id": str(turn.turn_id)} for turn in accepted), key=lambda r: r["turn_id"])
+    rows = sorted(
+        (
+            {**turn.__dict__, "turn_id": str(turn.turn_id), "retry_of": turn.retry_of and str(turn.retry_of)}
+            for turn in accepted
+        ),
+        key=lambda r: r["turn_id"],
+    )
     cur = await conn.execute(
-        f"""insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question)
-           select turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question
+        f"""insert into turns (turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question,
+                              retry_of, aside)
+           select turn_id, team_id, channel_id, thread_ts, message_ts, requester_id, source, question, retry_of, aside
            from json_populate_recordset(null::turns, %s) as new
            where not {barred("new.team_id", "new.channel_id", "new.requester_id", ts="new.message_ts")}
              and not exists (select 1 from messages m where m.team_id = new.team_id
@@ -130,7 +149,9 @@ async def get_young(conn: Connection, turn_id: UUID, *, seconds: float) -> Turn 
     )
 
 
-UNSETTLED = f"""(t.status in ('queued', 'running') or (t.status = 'waiting' and {UNTOLD}) or exists (
+# Why a turn that waits is to go on: there is a decision, or nobody wants it any more.
+DUE = f"({UNTOLD} or t.stopped_by is not null)"
+UNSETTLED = f"""(t.status in ('queued', 'running') or (t.status = 'waiting' and {DUE}) or exists (
     select 1 from posts p where p.turn_id = t.turn_id and p.state in ('pending', 'sending')))"""
 
 
@@ -144,11 +165,51 @@ async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
     found: UUID | None = await db.fetch_value(
         conn,
         f"""select t.turn_id from turns t
-           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s and t.source <> 'step' and {UNSETTLED}
+           where t.team_id = %s and t.channel_id = %s and t.thread_ts = %s and t.source <> 'step' and not t.aside
+             and {UNSETTLED}
            order by t.message_ts::numeric limit 1""",
         (turn.team_id, turn.channel_id, turn.thread_ts),
     )
     return found
+
+
+async def newest_thread(conn: Connection, team_id: str, channel_id: str, requester_id: str) -> str | None:
+    """The thread of a channel in which somebody asked last; None where they asked nothing there."""
+    found: str | None = await db.fetch_value(
+        conn,
+        """select thread_ts from turns
+           where team_id = %s and channel_id = %s and requester_id = %s and thread_ts is not null
+             and source <> 'step' and not aside
+           order by created_at desc limit 1""",
+        (team_id, channel_id, requester_id),
+    )
+    return found
+
+
+async def count_open(conn: Connection, team_id: str, channel_id: str, thread_ts: str) -> dict[str, int]:
+    """How many turns of a thread have no outcome yet, by their status."""
+    cur = await conn.execute(
+        """select status, count(*)::int from turns
+           where team_id = %s and channel_id = %s and thread_ts = %s and source <> 'step' and not aside
+             and status in ('queued', 'running', 'waiting')
+           group by status""",
+        (team_id, channel_id, thread_ts),
+    )
+    return dict(await cur.fetchall())
+
+
+async def count_since(
+    conn: Connection, team_id: str, channel_id: str, thread_ts: str, after_ts: str
+) -> tuple[int, datetime | None]:
+    """How many questions of a thread came after Slack's timestamp ``after_ts``, and when the first of them did."""
+    cur = await conn.execute(
+        """select count(*)::int, min(created_at) from turns
+           where team_id = %s and channel_id = %s and thread_ts = %s and source <> 'step' and not aside
+             and coalesce(message_ts::numeric, extract(epoch from created_at)) > %s::numeric""",
+        (team_id, channel_id, thread_ts, after_ts),
+    )
+    row = await cur.fetchone()
+    return (row[0], row[1]) if row else (0, None)
 
 
 async def is_unsettled(conn: Connection, turn_id: UUID) -> bool:
@@ -167,25 +228,33 @@ async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
         Turn,
         f"""update turns
             set status = case when status = 'queued' then 'running' else status end,
-                started_at = coalesce(started_at, now()),
+                started_at = case when status = 'queued' then coalesce(started_at, now()) else started_at end,
                 attempts = attempts + case when status in ('queued', 'running') then 1 else 0 end
             where turn_id = %s returning {COLUMNS}""",
         (turn_id,),
     )
 
 
-async def wait(conn: Connection, lease: Lease, turn_id: UUID) -> None:
-    """Inside a transaction: a turn stands still until people decide.
+async def wait(conn: Connection, lease: Lease, turn_id: UUID) -> bool:
+    """Inside a transaction: a turn stands still until people decide; False where somebody stopped it.
 
     Raises:
         LeaseLost: another worker has the thread.
     """
     await hold(conn, lease)
-    await conn.execute("update turns set status = 'waiting' where turn_id = %s and status = 'running'", (turn_id,))
+    return bool(
+        await db.fetch_value(
+            conn,
+            """update turns set status = case when stopped_by is null and status = 'running' then 'waiting'
+                                              else status end
+               where turn_id = %s returning stopped_by is null""",
+            (turn_id,),
+        )
+    )
 
 
 async def resume(conn: Connection, lease: Lease, turn_id: UUID) -> Turn | None:
-    """Inside a transaction: a turn that waits goes on where there is a decision; None where there is none.
+    """Inside a transaction: a turn that waits goes on where there is a decision or a stop; None where there is none.
 
     Its time and its attempts begin anew: it is not to be punished for how long people took.
 
@@ -197,7 +266,7 @@ async def resume(conn: Connection, lease: Lease, turn_id: UUID) -> Turn | None:
         conn,
         Turn,
         f"""update turns t set status = 'running', started_at = now(), attempts = 1
-            where turn_id = %s and status = 'waiting' and {UNTOLD} returning {COLUMNS}""",
+            where turn_id = %s and status = 'waiting' and {DUE} returning {COLUMNS}""",
         (turn_id,),
     )
 
@@ -210,7 +279,9 @@ async def set_thread(conn: Connection, turn_id: UUID, ts: str) -> None:
     )
 
 
-async def finish(conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, error: str | None = None) -> None:
+async def finish(
+    conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, error: str | None = None, stopped: bool = False
+) -> None:
     """Inside a transaction: record a turn's outcome under its lease.
 
     Raises:
@@ -226,7 +297,7 @@ async def finish(conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, 
         {
             **lease.params(),
             "turn_id": turn_id,
-            "status": "failed" if error else "answered",
+            "status": "stopped" if stopped else "failed" if error else "answered",
             "answer": answer,
             "error": error,
         },

@@ -5,12 +5,13 @@ import os
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports langgraph
 
 import asyncio
+import sys
 import tempfile
 import threading
 import traceback
 import uuid
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,9 +97,24 @@ def postgres():
     folder.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def own_http_clients():
+    """LangChain keeps one client per address for ever; another test's server may get the address of an earlier one."""
+    yield
+    if utils := sys.modules.get("langchain_openai.chat_models._client_utils"):
+        utils._cached_async_httpx_client.cache_clear()
+
+
 @pytest.fixture
 def database_url(postgres):
     """A database of this test's own, migrated."""
+    with new_database(postgres) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres):
+    """A migrated database that is gone at the end; yields its address."""
     name = f"test_{uuid.uuid4().hex}"
     admin = psycopg.conninfo.make_conninfo(postgres, dbname="postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
@@ -124,12 +140,13 @@ class Memory:
         self.database = database
         self._number = 0
 
-    async def channel(self, channel_id, kind="public", *, name=None, user_id=None, topic=""):
+    async def channel(self, channel_id, kind="public", *, name=None, user_id=None, topic="", shared=False):
         from storage import channels
 
         name = name or channel_id.lower()
         async with self.database.connection() as conn:
-            await channels.upsert(conn, "T1", channel_id, name=name, kind=kind, user_id=user_id, topic=topic)
+            fields = {"kind": kind, "user_id": user_id, "topic": topic, "shared": shared}
+            await channels.upsert(conn, "T1", channel_id, name=name, **fields)
 
     async def member(self, user_id, channel_id, *, seconds_ago=0):
         async with self.database.connection() as conn:

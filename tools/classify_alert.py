@@ -37,7 +37,7 @@ class Classification(TypedDict):
     alerts: list[AlertReading]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(parse_docstring=True, extras={"effect": "read", "doing": "Reading an alert", "topic": "Alerts"})
 async def classify_alert(runtime: Runtime, text: str = "", permalink: str = "", username: str = "") -> Classification:
     """Say which alert a message reports: firing or resolved, the alert's name, its service and its priority.
 

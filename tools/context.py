@@ -109,11 +109,14 @@ class Preview:
         summary: Markdown. What the model or other people wrote stands in it as quoted text.
         attachment: name and whole text of a file to look through, such as a diff.
         bound: facts that the approval fixes; the tool finds them in ``runtime.context.approval.bound``.
+        standing: the text that would be changed, as it is. Secrets that stand in it are masked in what people are
+            shown; any other refuses the call.
     """
 
     summary: str
     attachment: tuple[str, str] | None = None
     bound: Mapping[str, str] = field(default_factory=dict)
+    standing: str = ""
 
 
 @dataclass(frozen=True)

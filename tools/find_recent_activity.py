@@ -27,7 +27,15 @@ class RecentActivity(TypedDict):
     note: str | None
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Looking for {query} in {channel|all channels}, last {window|1h}",
+        "topic": "Messages",
+        "example": "what is going on with payments right now?",
+    },
+)
 async def find_recent_activity(
     query: str, runtime: Runtime, window: str = "1h", channel: str | None = None
 ) -> RecentActivity:

@@ -35,7 +35,15 @@ class WaitingApprovals(TypedDict):
     approvals: list[WaitingApproval]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Looking at open approvals[ of {channel}]",
+        "topic": "Ratchet itself",
+        "example": "what waits for my approval?",
+    },
+)
 async def list_approvals(runtime: Runtime, channel: str = "") -> WaitingApprovals:
     """List the changes that wait for a person's approval, with who may decide and until when.
 

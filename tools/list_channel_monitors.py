@@ -27,7 +27,9 @@ class ChannelMonitorList(TypedDict):
     monitors: list[ChannelMonitor]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True, extras={"effect": "read", "doing": "Listing the channel monitors", "topic": "Ratchet itself"}
+)
 async def list_channel_monitors(runtime: Runtime) -> ChannelMonitorList:
     """List the channel monitors: what Ratchet asks a model about every message of a channel, and what follows.
 

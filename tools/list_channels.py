@@ -28,7 +28,7 @@ class ChannelList(TypedDict):
     channels: list[ChannelHit]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(parse_docstring=True, extras={"effect": "read", "doing": "Listing the channels", "topic": "Messages"})
 async def list_channels(runtime: Runtime) -> ChannelList:
     """List the Slack channels that Ratchet records and the requester may read from here.
 

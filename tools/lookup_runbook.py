@@ -62,7 +62,16 @@ class RunbookResult(TypedDict):
     messages: list[Reply]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Looking up the runbook of {alert}[ on {service}]",
+        "outcome": "{found} found",
+        "topic": "Runbooks",
+        "example": "how did we fix this alert the last time?",
+    },
+)
 async def lookup_runbook(alert: str, runtime: Runtime, service: str | None = None) -> RunbookResult:
     """Look up how an alert was dealt with before: overview, root causes, resolution steps with verbatim commands.
 

@@ -25,7 +25,15 @@ class DocumentPage(TypedDict):
     note: str | None
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Reading {identifier}",
+        "outcome": "lines {first_line} to {last_line}",
+        "topic": "Documentation",
+    },
+)
 async def read_doc(identifier: str, runtime: Runtime, first_line: int = 1) -> DocumentPage:
     """Read a document of the team's documentation.
 
@@ -39,7 +47,7 @@ async def read_doc(identifier: str, runtime: Runtime, first_line: int = 1) -> Do
     """
     url = identifier.strip().strip("<>").partition("|")[0]
     async with runtime.context.database.connection() as conn:
-        document = await documents.get(conn, url)
+        document = await documents.get(conn, url, runtime.context.viewer)
     if document is None:
         raise ToolException(
             f"No indexed document is called {identifier!r}. search_docs returns the URLs of those there are."

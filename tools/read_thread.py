@@ -25,7 +25,7 @@ class ThreadResult(TypedDict):
     messages: list[MessageHit]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(parse_docstring=True, extras={"effect": "read", "doing": "Reading a thread[ of {channel}]", "topic": "Messages"})
 async def read_thread(
     runtime: Runtime,
     permalink: str | None = None,

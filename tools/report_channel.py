@@ -10,7 +10,16 @@ from tools.channel_report import ChannelReport, read_report
 from tools.context import Runtime, find_channel
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Reporting on {channel}, last {days|7} days",
+        "outcome": "{alerts} alerts",
+        "topic": "Alerts",
+        "example": "which alerts fired most in #ops-alerts this week?",
+    },
+)
 async def report_channel(channel: str, runtime: Runtime, days: int = 7) -> ChannelReport:
     """Report on a channel's alerts: the top ones, frequent, long and untriaged ones, toil, and what to change.
 

@@ -73,7 +73,16 @@ class UsageReport(TypedDict):
     llm_usage: list[ModelUsage]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Counting usage, last {days|7} days",
+        "outcome": "{channel_count} channels",
+        "topic": "Ratchet itself",
+        "example": "what did the model cost this week?",
+    },
+)
 async def report_usage(runtime: Runtime, days: int = 7) -> UsageReport:
     """Report how Ratchet was used: messages, feedback, help channels, model calls, tokens, cost, budgets.
 
@@ -95,8 +104,8 @@ async def read_usage(context: ToolContext, days: int) -> UsageReport:
     async with context.database.connection() as conn:
         by_channel = await usage.sum_channels(conn, viewer, since, until)
         by_help = await help_channels.counts(conn, viewer, since, until)
-        by_module = await usage.sum_modules(conn, viewer.team_id, since, until)
-        by_model = await usage.sum_models(conn, viewer.team_id, since, until)
+        by_module = await usage.sum_modules(conn, viewer, since, until)
+        by_model = await usage.sum_models(conn, viewer, since, until)
         standing = {
             row.channel_id: await budgets.balances(
                 conn, viewer.team_id, row.channel_id, context.rules.budget(row.channel_id, row.name), until

@@ -35,7 +35,15 @@ class DocsResult(TypedDict):
     note: str | None
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Searching the docs for {query}",
+        "topic": "Documentation",
+        "example": "how do we rotate the API keys?",
+    },
+)
 async def search_docs(query: str, runtime: Runtime, limit: int = 3) -> DocsResult:
     """Search the team's documentation: runbooks, manuals, how-tos, policies.
 
@@ -52,7 +60,7 @@ async def search_docs(query: str, runtime: Runtime, limit: int = 3) -> DocsResul
         raise ToolException(f"limit must be 1 to 10, not {limit}.")
     if not query.strip():
         raise ToolException("What is to be looked for? Give a question or words.")
-    found, note = await find_in_docs(context.database, context.embedder, query, limit=limit)
+    found, note = await find_in_docs(context.database, context.embedder, query, limit=limit, viewer=context.viewer)
     if not found.hits or found.confidence < THRESHOLD:
         return DocsResult(results=[], note=NOTHING)
     return DocsResult(results=[_show(hit) for hit in found.hits], note=note)

@@ -44,7 +44,15 @@ class SearchResult(TypedDict):
     note: str | None
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Searching {channel|messages}[ for {query}]",
+        "topic": "Messages",
+        "example": "who has seen this error before?",
+    },
+)
 async def search_messages(
     runtime: Runtime,
     query: str = "",

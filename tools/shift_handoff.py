@@ -75,7 +75,16 @@ class Handoff(TypedDict):
     waiting_approvals: list[OpenApproval]
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "read",
+        "doing": "Gathering the last {hours|12} hours[ of {channel}]",
+        "outcome": "{open_incident_count} open incidents",
+        "topic": "Alerts",
+        "example": "what happened in #ops-alerts on the last shift?",
+    },
+)
 async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) -> Handoff:
     """Sum up what a shift leaves to the next: open incidents, and questions that nobody answered.
 

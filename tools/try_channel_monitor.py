@@ -22,7 +22,7 @@ class ChannelMonitorTrial(TypedDict):
     executable_run: bool
 
 
-@tool(parse_docstring=True, extras={"effect": "read"})
+@tool(parse_docstring=True, extras={"effect": "read", "doing": "Trying the monitor {slug}", "topic": "Ratchet itself"})
 async def try_channel_monitor(slug: str, text: str, runtime: Runtime) -> ChannelMonitorTrial:
     """Try a channel monitor on a text: what its model answers, and whether that fits the monitor's schema.
 

@@ -13,7 +13,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import ToolException, tool
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from storage import effects, turns
+from storage import documents, effects, turns
 from storage.db import StorageError
 from tools.context import (
     Approval,
@@ -45,6 +45,7 @@ UNKNOWN = (
     "could not be found out. {reason} Tell the user to look there, with the branch's name, and do not propose the "
     "update again before somebody did."
 )
+ELSEWHERE = "Not done: the documentation may not be shown to everyone who reads here. Ask again in another channel."
 # Parts of the time that a call has: for the update, and then for finding out what became of one that was cut off.
 WORKING = 0.55
 SETTLING = 0.4
@@ -75,6 +76,9 @@ class UpdatedDocument(TypedDict):
 
 async def preview(args: dict[str, Any], context: ToolContext) -> Preview:
     """What approvers see: the file, the reason, and the diff against the document as it is now."""
+    async with context.database.connection() as conn:
+        if not await documents.may_read(conn, context.viewer):
+            raise ToolException(ELSEWHERE)
     edits = _edits(args.get("edits"))
     reason = _reason(args.get("reason"))
     change = await _documentation(context).propose(str(args.get("identifier", "")), edits)
@@ -96,10 +100,20 @@ async def preview(args: dict[str, Any], context: ToolContext) -> Preview:
         ]
     )
     name = re.sub(r"[^A-Za-z0-9._-]", "_", change.path.rpartition("/")[2]) + ".diff"
-    return Preview(summary, (name, diff.text), _bound(change))
+    return Preview(summary, (name, diff.text), _bound(change), change.before)
 
 
-@tool(parse_docstring=True, extras={"effect": "change", "preview": preview, "idempotent": True})
+@tool(
+    parse_docstring=True,
+    extras={
+        "effect": "change",
+        "doing": "Proposing an update of {identifier}",
+        "preview": preview,
+        "idempotent": True,
+        "topic": "Documentation",
+        "example": "add the new failover step to the runbook for the cache",
+    },
+)
 async def update_doc(identifier: str, edits: list[Edit], reason: str, runtime: Runtime) -> UpdatedDocument:
     """Propose an update of the team's documentation: opens a draft pull request, after a person approved its diff.
 

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, metavar="N", help="runs of each point (10)")
     parser.add_argument("--messages", type=int, default=100, metavar="N", help="messages where there are many (100)")
     parser.add_argument("--point", nargs="+", choices=ALL, metavar="NAME", help=f"some of: {', '.join(ALL)}")
-    parser.add_argument("--all", action="store_true", help="every point, not only the five and the other scenarios")
+    parser.add_argument("--all", action="store_true", help="every point, not only the six and the other scenarios")
     parser.add_argument("--lanes", type=int, default=4, metavar="N", help="runs at a time (4)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats the chances of an earlier run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run's result there")

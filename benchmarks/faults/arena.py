@@ -26,6 +26,7 @@ STOP_SECONDS = 30.0
 STALLED_SECONDS = 4
 QUIET_SECONDS = 1.5  # how long a second answer may take to show, once nothing is left to do
 POLL_SECONDS = 0.05
+CHUNK_SECONDS = 0.05
 OURS = ("RATCHET_", "DATABASE_", "OPENAI_", "OLLAMA_", "SLACK_", "LANGSMITH_", "LANGCHAIN_")
 SETTINGS = {
     "LANGSMITH_TRACING": "false",
@@ -44,10 +45,11 @@ def answer_to(question: str) -> str:
     return f"{question}: the tool says"
 
 
-def script(*, delay: float = 0.0) -> list[dict[str, Any]]:
-    """The model: leave a note, then (after ``delay`` seconds) answer with what the tool said."""
+def script(*, delay: float = 0.0, live: bool = False) -> list[dict[str, Any]]:
+    """The model: leave a note, then (after ``delay`` seconds) answer with what the tool said; ``live``: at length."""
     call = {"name": effect.NAME, "args": {"subject": "{human}"}}
-    answer = {"text": answer_to("{human}") + " {tool[0]}", "delay": delay}
+    text = answer_to("{human}") + " {tool[0]}" + (f"\n\n{'Nothing else is to be said. ' * 12}" if live else "")
+    answer = {"text": text, "delay": delay, "chunk_delay": CHUNK_SECONDS if live else 0.0}
     return [{"match": ".*", "steps": [{"tool_calls": [call]}, answer]}]
 
 
@@ -81,16 +83,29 @@ class Arena:
         self.processes.append(process)
         return process
 
-    async def ask(self, question: str, thread_ts: str | None = None) -> str:
+    async def admit(self, person: str) -> None:
+        """Let somebody new into the channel."""
+        await self.client.create_user(person)
+        await self.client.join(CHANNEL, person)
+
+    async def ask(self, question: str, thread_ts: str | None = None, *, user: str = PERSON) -> str:
         """Mention Ratchet; returns the message's ts."""
         text = f"<@{self.sandbox.bot_user_id}> {question}"
-        return await self.client.say(CHANNEL, text, user=PERSON, thread_ts=thread_ts)
+        return await self.client.say(CHANNEL, text, user=user, thread_ts=thread_ts)
 
     async def answers(self, thread_ts: str) -> list[str]:
         """What Ratchet wrote into a thread, in order."""
         found = await self.client.messages(CHANNEL, thread_ts)
         bot = self.sandbox.bot_user_id
-        return [_shown(message) for message in found if message.get("user") == bot and message["ts"] != thread_ts]
+        return [
+            _shown(message)
+            for message in found
+            if message.get("user") == bot and message["ts"] != thread_ts and not _grows(message)
+        ]
+
+    async def growing(self, thread_ts: str) -> int:
+        """How many messages of a thread are a turn's progress; none may be, once all is quiet."""
+        return sum(_grows(message) for message in await self.client.messages(CHANNEL, thread_ts))
 
     async def strays(self) -> list[str]:
         """What Ratchet wrote outside of threads, where nothing belongs."""
@@ -150,6 +165,12 @@ class Arena:
         return "\n".join(tails)
 
 
+def _grows(message: dict[str, Any]) -> bool:
+    """Whether a message is a turn's progress, which is not its answer yet."""
+    kind = (message.get("metadata") or {}).get("event_type")
+    return kind == "ratchet_progress" or (kind is None and bool(message.get("streaming_state")))
+
+
 def _shown(message: dict[str, Any]) -> str:
     blocks = message.get("blocks") or []
     return "\n".join(str(block["text"]) for block in blocks if block["type"] == "markdown") or str(message["text"])
@@ -169,7 +190,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float)
 
 
 @asynccontextmanager
-async def open_arena(launcher: Launcher, url: str, *, delay: float = 0.0) -> AsyncIterator[Arena]:
+async def open_arena(launcher: Launcher, url: str, *, delay: float = 0.0, live: bool = False) -> AsyncIterator[Arena]:
     """A workspace with one channel and one person, on a database of its own; ends every process in it."""
     with tempfile.TemporaryDirectory(prefix="ratchet-faults-") as folder:
         async with (
@@ -178,7 +199,7 @@ async def open_arena(launcher: Launcher, url: str, *, delay: float = 0.0) -> Asy
         ):
             await client.create_user(PERSON)
             await client.create_channel(CHANNEL, members=[PERSON, sandbox.bot_user_id])
-            await client.script(script(delay=delay))
+            await client.script(script(delay=delay, live=live))
             arena = Arena(sandbox, client, launcher, url, Path(folder))
             try:
                 yield arena

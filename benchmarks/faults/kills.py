@@ -19,6 +19,7 @@ FAILED_JOBS = "select count(*) from procrastinate_jobs where task_name = 'answer
 FAILED_TURNS = "select count(*) from turns where status = 'failed' and attempts > %s"
 MODEL_SECONDS = STALLED_SECONDS + 2.0
 POST_SECONDS = 3.0
+LIVE_SECONDS = 1.0  # of the model, so that its turn has a message that grows
 SHORT_DRAIN_SECONDS = 1
 # Not before the post: between the last look at the lease and Slack's receiving a request there is no fence.
 PAUSES = ("taken", "before-model", "mid-tool", "tool-recorded", "recorded")
@@ -28,6 +29,8 @@ async def killed(arena: Arena, point: Point, chance: random.Random) -> Result:
     """The process dies at a point; a fresh one takes over."""
     result = Result(point.name)
     question = f"question {chance.randrange(10**6)}"
+    if point.name in {"before-post", "accepted"}:
+        await _just_post(arena)
     victim = arena.start(point.name)
     if chance.random() < 0.5:
         await arena.connected(1)
@@ -48,6 +51,7 @@ async def killed(arena: Arena, point: Point, chance: random.Random) -> Result:
     result.count([question], answers, effects)
     result.require(len(effects) in point.effects, f"the effect was seen {len(effects)} times")
     result.require(not await arena.strays(), "an answer stands outside its thread")
+    result.require(not await arena.growing(thread), "a message of the turn's progress is left")
     if point.name in {"mid-tool", "before-tool"}:
         result.require(
             all("Unknown outcome" in answer for answer in answers), "the model was not told of the doubtful effect"
@@ -162,6 +166,7 @@ async def handed_over(arena: Arena, chance: random.Random) -> Result:
 async def in_flight(arena: Arena, chance: random.Random) -> Result:
     """SIGTERM while Slack works on the post, with too little time: the successor must not post it again."""
     result = Result("in-flight")
+    await _just_post(arena)
     await arena.client.fault("chat.postMessage", "delay", seconds=POST_SECONDS)
     question, thread = await _begin(arena, chance, result, drain=SHORT_DRAIN_SECONDS)
     calls = arena.sandbox.slack.ledger.calls
@@ -198,6 +203,11 @@ async def _succeed(arena: Arena, result: Result, question: str, thread: str, *, 
     result.count([question], await arena.answers(thread), effects)
     result.require(len(effects) == 1, f"the effect was seen {len(effects)} times")
     return seconds
+
+
+async def _just_post(arena: Arena) -> None:
+    """Slack begins no stream, so that the answer is a post however long its turn takes."""
+    await arena.client.fault("chat.startStream", "ratelimited", retry_after=1, times=1000)
 
 
 def _either(arena: Arena, process: Process, thread: str) -> Callable[[], Awaitable[bool]]:

@@ -22,7 +22,8 @@ class Point:
         target: ``module:function`` or ``module:Class.method``.
         when: before or after the target does its work.
         effects: how often the tool's effect may be seen in the end.
-        basic: whether it is one of the five that run by default.
+        basic: whether it is one of those that run by default.
+        live: whether it lies in the message that grows, which only a turn that takes its time has.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Point:
     when: Literal["before", "after"]
     effects: frozenset[int] = frozenset({1})
     basic: bool = False
+    live: bool = False
 
 
 ONCE = frozenset({1})
@@ -47,6 +49,11 @@ POINTS = (
     Point("before-tool", "before a tool, intent noted", "agent.gate:Gate._execute", "before", AT_MOST_ONCE),
     Point("tool-recorded", "tool's effect recorded", "storage.effects:settle", "after"),
     Point("recorded", "answer recorded, not sent", "agent.runner:Runner.answer", "after"),
+    Point("streaming", "Slack streams, not recorded", "slack_app.live:LiveMessage._start", "after", ONCE, True, True),
+    Point("stream-recorded", "stream recorded", "storage.streams:set_ts", "after", live=True),
+    Point("mid-text", "in mid text", "slack_sdk.web.async_client:AsyncWebClient.chat_appendStream", "after", live=True),
+    Point("stream-ended", "stream ended, answer not in it", "slack_app.streams:Streams.stop", "after", live=True),
+    Point("stream-answered", "answer in it, not recorded", "slack_app.streams:Streams.finish", "after", live=True),
 )
 BY_NAME = {point.name: point for point in POINTS}
 

@@ -23,9 +23,13 @@ async def one_thread(arena: Arena, messages: int) -> Result:
     await _start(arena, result)
     questions = [f"question {number:04}" for number in range(messages)]
     began = time.monotonic()
-    thread = await arena.ask(questions[0])
-    for question in questions[1:]:
-        await arena.ask(question, thread)
+    # Of one person each: what somebody adds to their own question while it runs is taken in by its turn.
+    people = [f"oncall-{number}" for number in range(messages)]
+    for person in people:
+        await arena.admit(person)
+    thread = await arena.ask(questions[0], user=people[0])
+    for question, person in zip(questions[1:], people[1:], strict=True):
+        await arena.ask(question, thread, user=person)
     await arena.answered(thread, messages, 30 + ANSWER_SECONDS * messages)
     result.seconds = time.monotonic() - began
     await _judge(arena, result, questions, [thread])

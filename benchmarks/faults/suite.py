@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.databases import NewDatabase, open_databases
-from benchmarks.faults import kills, replicas
+from benchmarks.faults import kills, mcp_servers, replicas
 from benchmarks.faults.arena import Arena, open_arena
 from benchmarks.faults.points import BY_NAME, POINTS
 from benchmarks.faults.processes import Launcher, open_launcher
@@ -33,8 +33,15 @@ MANY = {
     "rolling": "two replicas, killed and restarted",
     "copies": f"each event {replicas.COPIES} times",
 }
-DEFAULT = (*[point.name for point in POINTS if point.basic], *ENDS, *MANY)
-ALL = (*KILLS, *ENDS, *MANY)
+MCP = {
+    "mcp-slow": "an answer that comes too late",
+    "mcp-hung": "no answer, and no end by itself",
+    "mcp-large": "an answer of 10 MB",
+    "mcp-dying": "the server ends in mid call",
+    "mcp-breaker": "it fails again and again",
+}
+DEFAULT = (*[point.name for point in POINTS if point.basic], *ENDS, *MANY, *MCP)
+ALL = (*KILLS, *ENDS, *MANY, *MCP)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ def scenario(name: str, messages: int) -> Scenario:
         "one-thread": lambda arena, _: replicas.one_thread(arena, messages),
         "rolling": lambda arena, chance: replicas.rolling(arena, messages, chance),
         "copies": lambda arena, _: replicas.copies(arena, messages),
+        "mcp-breaker": lambda arena, _: mcp_servers.left_alone(arena, name),
+        **dict.fromkeys(mcp_servers.CALLS, lambda arena, _: mcp_servers.misbehaving(arena, name)),
     }
     return single.get(name) or (lambda arena, chance: kills.killed(arena, BY_NAME[name], chance))
 
@@ -70,7 +79,7 @@ async def run_suite(plan: Plan, json_file: Path | None = None) -> int:
     print(f"seed {plan.seed}; {plan.runs} runs a point, {plan.messages} messages, {plan.lanes} at a time", flush=True)
     # The long ones first, so that the short ones fill the gaps.
     work = [(name, 0) for name in MANY if name in plan.names]
-    work += [(name, run) for name in ENDS for run in range(plan.runs) if name in plan.names]
+    work += [(name, run) for name in (*ENDS, *MCP) for run in range(plan.runs) if name in plan.names]
     work += [(name, run) for run in range(plan.runs) for name in KILLS if name in plan.names]
     gate = asyncio.Semaphore(plan.lanes)
     async with open_databases() as new_database, open_launcher() as launcher:
@@ -90,7 +99,9 @@ async def _run(
         chance = random.Random(f"{plan.seed}:{name}:{run}")
         slow = name in {"drained", "handed-over", "overlap"}
         try:
-            async with open_arena(launcher, await new_database(), delay=kills.MODEL_SECONDS if slow else 0.0) as arena:
+            live = name in BY_NAME and BY_NAME[name].live
+            delay = kills.MODEL_SECONDS if slow else kills.LIVE_SECONDS if live else 0.0
+            async with open_arena(launcher, await new_database(), delay=delay, live=live) as arena:
                 result = await scenario(name, plan.messages)(arena, chance)
                 if result.problems:
                     result.log = arena.log_tail()
@@ -110,6 +121,7 @@ def _print(results: Sequence[Result]) -> None:
             results,
             "seconds from the first end (or pause) until the answer or notice stands",
         ),
+        table("MCP servers that misbehave", MCP, results, "seconds of the slowest turn; a call may take 1 s, of 30"),
         table("Many messages", MANY, results, "seconds from the first question to the last answer"),
     )
     for found in tables:

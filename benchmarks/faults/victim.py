@@ -30,6 +30,7 @@ SERVING = (
     "ratchet.progress",
     "ratchet.serve",
     "langchain_openai",
+    "tools.mcp.servers",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",

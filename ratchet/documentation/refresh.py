@@ -141,7 +141,8 @@ class Refresher:
         finally:
             outcome.seconds = time.monotonic() - began
             await asyncio.shield(self._finish(outcome, holder))
-        progress(source.name, outcome.up_to_date + len(outcome.problems), outcome.total)
+        if outcome.state != "failed":
+            progress(source.name, outcome.up_to_date + len(outcome.problems), outcome.total)
         say = log.warning if outcome.error or outcome.problems else log.info
         say(
             "documentation refreshed",
@@ -215,7 +216,8 @@ class Refresher:
             while True:
                 await asyncio.sleep(REPORT_SECONDS)
                 failed = len(outcome.problems)
-                progress(outcome.name, outcome.up_to_date + failed, outcome.total)
+                if outcome.total:  # else nothing is known of it yet
+                    progress(outcome.name, outcome.up_to_date + failed, outcome.total)
                 with contextlib.suppress(Exception):  # the database may be away; the reading itself will tell
                     async with self._database.connection() as conn:
                         if not await doc_sources.report(

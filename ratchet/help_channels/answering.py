@@ -44,8 +44,8 @@ class Found:
 class Documents(Protocol):
     """The documentation, as far as it can be searched."""
 
-    async def find(self, question: str) -> Found:
-        """What it says about a question."""
+    async def find(self, question: str, viewer: Viewer) -> Found:
+        """What it says about a question, if the viewer may read it."""
 
 
 class DocsAnswerStep:
@@ -109,7 +109,9 @@ class DocsAnswerStep:
             return self._silent(arrival, "the question is too old")
         if await self._is_barred(arrival):
             return self._silent(arrival, "the policy allows guests nothing")
-        found = await self._documents.find(arrival.text)
+        audience = self._policies.audience(arrival.channel_id, arrival.channel_name)
+        viewer = Viewer.everyone_in(arrival.team_id, arrival.channel_id, audience)
+        found = await self._documents.find(arrival.text, viewer)
         await self._note(key, found.confidence)
         if found.confidence < self._confidence:
             return self._silent(arrival, "the documentation may not know", confidence=found.confidence)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid5
 
-from ratchet.help_channels.text import DRAFT, DRAFT_REQUEST, HELPFUL, UNHELPFUL
+from ratchet.help_channels import text
 from slack_app.events import Click
-from slack_app.inbox import Decide
 from slack_app.jobs import Job, answer_job
 from slack_app.questions import NAMESPACE
 from storage import help_channels, turns
@@ -22,7 +21,7 @@ def key_of(click: Click) -> QuestionKey:
 
 async def vote(conn: Connection, click: Click) -> list[Job]:
     """Count a vote on an answer."""
-    await help_channels.vote(conn, key_of(click), click.user_id, helpful=click.action_id == HELPFUL)
+    await help_channels.vote(conn, key_of(click), click.user_id, helpful=click.action_id == text.HELPFUL)
     return []
 
 
@@ -42,19 +41,18 @@ async def draft(conn: Connection, click: Click) -> list[Job]:
         message_ts=click.message_ts,
         requester_id=click.user_id,
         source="mention",
-        question=DRAFT_REQUEST,
+        question=text.DRAFT_REQUEST,
     )
     accepted = await turns.insert(conn, turn)
     return [answer_job(key.team_id, key.channel_id, key.ts, turn.turn_id)] if accepted else []
 
 
-CLICKS: dict[str, Decide] = {HELPFUL: vote, UNHELPFUL: vote, DRAFT: draft}
-
-
-def first(others: Decide) -> Decide:
-    """What clicks do: these buttons' own, for all other ones what ``others`` does."""
-
-    async def decide(conn: Connection, click: Click) -> list[Job]:
-        return await CLICKS.get(click.action_id, others)(conn, click)
-
-    return decide
+async def decide(conn: Connection, click: Click) -> list[Job] | None:
+    """What the buttons in help channels do."""
+    match click.action_id:
+        case text.HELPFUL | text.UNHELPFUL:
+            return await vote(conn, click)
+        case text.DRAFT:
+            return await draft(conn, click)
+        case _:
+            return None

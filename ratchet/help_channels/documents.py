@@ -6,6 +6,7 @@ import structlog
 
 from agent.docs_answers import Passage
 from ratchet.help_channels.answering import Found
+from storage.access import Viewer
 from storage.db import Database
 from tools.context import Embedder
 from tools.docs.finding import find_in_docs
@@ -21,9 +22,9 @@ class StoredDocuments:
         self._database = database
         self._embedder = embedder
 
-    async def find(self, question: str) -> Found:
+    async def find(self, question: str, viewer: Viewer) -> Found:
         """The best passages, each with the lines as they stand in its document."""
-        found, note = await find_in_docs(self._database, self._embedder, question, limit=PASSAGES)
+        found, note = await find_in_docs(self._database, self._embedder, question, limit=PASSAGES, viewer=viewer)
         if note and self._embedder:
             log.warning("the documentation is searched by words alone", reason=note)
         passages = [

@@ -16,11 +16,14 @@ from ratchet.jobs import (
     alerts,
     answers,
     approvals,
+    commands,
     documentation,
     embeddings,
     files,
     help_channels,
+    home,
     maintenance,
+    offers,
     onboarding,
     privacy,
     reports,
@@ -48,6 +51,10 @@ QUEUES = {
     "revise": approvals.QUEUE,
     "notice": approvals.QUEUE,
     "expire": approvals.QUEUE,
+    "command": commands.QUEUE,
+    "offer": offers.QUEUE,
+    "home": home.QUEUE,
+    "prompts": home.QUEUE,
 }
 PRIORITIES = {
     "answer": 10,
@@ -58,6 +65,10 @@ PRIORITIES = {
     "revise": 10,
     "notice": 10,
     "expire": 10,
+    "command": 10,  # that of answers: a reset keeps its place among them
+    "offer": 5,
+    "home": 10,
+    "prompts": 10,
     "onboard": onboarding.PRIORITY,
     "backfill": onboarding.PRIORITY,
     "refresh": 0,
@@ -73,6 +84,7 @@ async def open_queue(database: Database, burst: Burst | None = None) -> AsyncIte
     topics = (
         answers,
         approvals,
+        commands,
         alerts,
         documentation,
         steps,
@@ -81,7 +93,9 @@ async def open_queue(database: Database, burst: Burst | None = None) -> AsyncIte
         embeddings,
         reports,
         help_channels,
+        home,
         maintenance,
+        offers,
         privacy,
     )
     for blueprint in (topic.blueprint for topic in topics):

@@ -1,5 +1,7 @@
 """What a chat request says and what is answered, independent of the protocol that carried it."""
 
+import base64
+import binascii
 import hashlib
 import json
 import re
@@ -7,8 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox.models.citations import split_reference
+
 JSON = dict[str, Any]
 Role = Literal["system", "human", "ai", "tool"]
+_IMAGE_TOKENS = 85
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
 
 
 @dataclass(frozen=True)
@@ -30,13 +41,17 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One message of the conversation; `tool_call_id` and `name` belong to results of tools."""
+    """One message of the conversation; `tool_call_id` and `name` belong to results of tools.
+
+    `images` says of each image what it is and how large: `image/png, 68 bytes`.
+    """
 
     role: Role
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     name: str = ""
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,12 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """A call of a turn with the text that came back."""
+    """A call of a turn with the text that came back, and the reference that stood in front of it."""
 
     name: str
     args: JSON
     text: str
+    reference: str = ""
 
 
 @dataclass
@@ -62,6 +78,7 @@ class Turn:
     """A question with everything that followed it."""
 
     question: str
+    images: tuple[str, ...] = ()
     ai_count: int = 0
     results: list[ToolResult] = field(default_factory=list)
     answer: str = ""
@@ -118,7 +135,7 @@ class ChatRequest:
             if message.role == "human" and turns and position == last and before == "tool" and not self.tools:
                 turns[-1].note = message.text
             elif message.role == "human":
-                turns.append(Turn(message.text))
+                turns.append(Turn(message.text, message.images))
                 pending = []
             elif message.role == "ai" and turns:
                 turns[-1].ai_count += 1
@@ -126,9 +143,9 @@ class ChatRequest:
                 pending = list(message.tool_calls)
             elif message.role == "tool" and turns:
                 call = _answered(pending, message)
-                turns[-1].results.append(
-                    ToolResult(message.name or (call.name if call else ""), call.args() if call else {}, message.text)
-                )
+                name, args = message.name or (call.name if call else ""), call.args() if call else {}
+                reference, text = split_reference(message.text)
+                turns[-1].results.append(ToolResult(name, args, text, reference))
         return turns
 
     def call_id(self, position: int) -> str:
@@ -194,6 +211,7 @@ def count_tokens(text: str) -> int:
 def count_usage(request: ChatRequest, reply: Reply) -> tuple[int, int]:
     """Approximate tokens of the prompt and of the answer."""
     prompt = sum(count_tokens(message.text) + 4 for message in request.messages)
+    prompt += sum(_IMAGE_TOKENS * len(message.images) for message in request.messages)
     prompt += sum(count_tokens(call.arguments) for message in request.messages for call in message.tool_calls)
     prompt += sum(count_tokens(f"{tool.name} {tool.description} {tool.parameters}") for tool in request.tools)
     answer = count_tokens(reply.text) + sum(count_tokens(call.name + call.arguments) for call in reply.tool_calls)
@@ -217,5 +235,27 @@ def read_content(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
+        texts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        return "\n".join(str(text) for text in texts if text is not None)
     return ""
+
+
+def read_image(data: Any) -> str:
+    """What an image in base64 is, and how large.
+
+    Raises:
+        ModelFailure: 400, it is none that models read.
+    """
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise ModelFailure("Invalid base64 image.", status=400) from None
+    for signature, mimetype in _SIGNATURES.items():
+        if content.startswith(signature):
+            return f"{mimetype}, {len(content)} bytes"
+    raise ModelFailure(
+        "You uploaded an unsupported image. Please make sure your image has of one the following formats: "
+        "['png', 'jpeg', 'gif', 'webp'].",
+        status=400,
+        code="invalid_image_format",
+    )

@@ -1,10 +1,16 @@
 """Answers from documentation: quotes the lines that were found, and links them."""
 
+import json
+import re
+from typing import Any
+
 from sandbox.models.answers import show_error
 from sandbox.models.chat import JSON, ToolResult
+from sandbox.models.intents import key_terms
 from sandbox.models.questions import Ask
 from sandbox.models.results import excerpt, read_result, rows
 
+KINDS = frozenset({"runbook", "runbooks", "guide", "guides", "docs", "documentation", "playbook", "page", "policy"})
 _LINES = 14
 _MORE = 2
 
@@ -22,7 +28,7 @@ def answer_docs(ask: Ask, result: ToolResult) -> str:
     lines = [f"The documentation says, in {_place(best)}:", quoted]
     if others:
         lines += ["", "See also:"]
-        lines += [f"- {_place(other)}: {excerpt(_begin(other), 120)}" for other in others[:_MORE]]
+        lines += [f"- {_place(other)}: {_begin(other)}".removesuffix(": ") for other in others[:_MORE]]
     return "\n".join(lines)
 
 
@@ -59,11 +65,52 @@ def _fences(lines: list[str]) -> int:
 
 def _without_front_matter(lines: list[str]) -> list[str]:
     if lines[:1] == ["---"] and "---" in lines[1:]:
-        return lines[lines.index("---", 1) + 1 :]
+        lines = lines[lines.index("---", 1) + 1 :]
+        return lines[next((at for at, line in enumerate(lines) if line.strip()), 0) :]
     return lines
 
 
 def _begin(row: JSON) -> str:
-    """What a place says first, behind its heading."""
-    lines = [line for line in str(row.get("text") or "").splitlines() if line.strip() and not line.startswith("#")]
-    return lines[0] if lines else ""
+    """What a place says first in words: behind its head, its heading and its code."""
+    inside, said = False, ""
+    for line in _without_front_matter(str(row.get("text") or "").strip("\n").splitlines()):
+        plain = line.strip()
+        if plain.startswith(("```", "~~~")):
+            inside = not inside
+        elif plain and not inside and not plain.startswith(("#", "|", "---")):
+            said = plain.lstrip("-*> ")
+            break
+    return _balanced(excerpt(said, 120))
+
+
+def _balanced(text: str) -> str:
+    """The text without a code mark that was cut off from its other half."""
+    return text if text.count("`") % 2 == 0 else text.replace("`", "")
+
+
+def is_draft(schema: JSON) -> bool:
+    """Whether a schema asks for an answer out of passages."""
+    return set(schema.get("properties") or {}) == {"sentences"}
+
+
+def draft_answer(prompt: str) -> JSON:
+    """The sentences of the line that has most of the question's words, each with its place; none where it has few.
+
+    Args:
+        prompt: a JSON object a line: the question, then passages with numbered lines.
+    """
+    given: list[Any] = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
+    question = next((row["question"] for row in given if "question" in row), "")
+    terms = key_terms(question).lower().split()
+    lines = [
+        (sum(term in line.lower() for term in terms), passage["id"], int(number), line)
+        for passage in given
+        for number, line in passage.get("lines", {}).items()
+        if not line.lstrip().startswith(("#", "`", "|", "---"))
+    ]
+    found, source, number, line = max(lines, key=lambda entry: entry[0], default=(0, "", 0, ""))
+    if found < min(2, len(terms)) or not found:
+        return {"sentences": []}
+    place = {"source": source, "first_line": number, "last_line": number, "code": None}
+    told = re.split(r"(?<=[.!?])\s+", line.strip().lstrip("-* "))
+    return {"sentences": [{"text": sentence, **place} for sentence in told[:3]]}

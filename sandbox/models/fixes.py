@@ -13,6 +13,7 @@ _FIX = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\b(?:root cause|fix:|fixed|solved|resolved by|mitigated)", re.IGNORECASE)
+_ALERT = re.compile(r"\b[A-Z][a-z0-9]+(?:[A-Z]+[a-z0-9]*)+\b")  # as Prometheus and its like name them
 _THREADS = 3
 
 
@@ -50,7 +51,9 @@ def answer_fix(ask: Ask, threads: list[ToolResult], searches: list[ToolResult]) 
         lines = [_lead(subject, value, messages, telling)]
         lines += [f"- {show_message({**message, 'channel': ''}, 600)}" for message in telling]
         lines += _quote_commands(telling)
-        lines += _earlier(told[1:])
+        same = [entry for entry in told[1:] if _subject(entry[1]) == _subject(messages)]
+        others = [entry for entry in told[1:] if entry not in same]
+        lines += _earlier("Other times:", same, named=False) + _earlier("Of other alerts:", others, named=True)
         return "\n".join(lines)
     if threads and not searches:
         return answer_thread(threads[0])
@@ -83,7 +86,9 @@ def _lead(subject: str, value: JSON, messages: list[JSON], telling: list[JSON]) 
     place = messages[0].get("channel") or value.get("channel")
     when = f"{show_time(messages[0].get('time'))}{f' in {place}' if place else ''}"
     author = last[-1].get("author") or "someone"
-    return f"The latest fix for {subject} that I found is of {when} ({thread}), written by **{author}**:"
+    alert = _subject(messages)
+    of = f", of the alert {alert}" if alert and alert.lower() not in subject.lower() else ""
+    return f"The latest fix for {subject} that I found is of {when} ({thread}){of}, written by **{author}**:"
 
 
 def _quote_commands(messages: list[JSON]) -> list[str]:
@@ -96,12 +101,20 @@ def _quote_commands(messages: list[JSON]) -> list[str]:
     return lines
 
 
-def _earlier(told: list[tuple[JSON, list[JSON], list[JSON]]]) -> list[str]:
+def _subject(messages: list[JSON]) -> str:
+    """The alert that a thread begins with; empty where its first message names none."""
+    named = _ALERT.search(str(messages[0].get("text") or ""))
+    return named[0] if named else ""
+
+
+def _earlier(title: str, told: list[tuple[JSON, list[JSON], list[JSON]]], *, named: bool) -> list[str]:
     if not told:
         return []
-    lines = ["Other times:"]
+    lines = [title]
     for value, messages, telling in told:
         thread = link(messages[0], "thread") or link(value, "thread")
         concluding = [message for message in telling if _CONCLUSION.search(str(message.get("text")))] or telling
-        lines.append(f"- {show_time(messages[0].get('time'))}: {excerpt(concluding[-1].get('text'), 300)} {thread}")
+        alert = f"**{_subject(messages) or 'no alert'}**, " if named else ""
+        said = excerpt(concluding[-1].get("text"), 300)
+        lines.append(f"- {alert}{show_time(messages[0].get('time'))}: {said} {thread}")
     return lines

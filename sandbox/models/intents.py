@@ -4,7 +4,19 @@ import re
 from typing import Literal
 
 Intent = Literal[
-    "help", "thread", "channels", "usage", "report", "handoff", "fix", "recent", "alerts", "search", "runbook", "docs"
+    "help",
+    "thread",
+    "channels",
+    "usage",
+    "report",
+    "handoff",
+    "fix",
+    "recent",
+    "alerts",
+    "search",
+    "runbook",
+    "docs",
+    "update",
 ]
 
 # The first kind that a wording fits is taken, so the order decides where wordings overlap.
@@ -17,12 +29,22 @@ _WORDINGS: list[tuple[Intent, list[str]]] = [
         ],
     ),
     (
+        "update",
+        [
+            r"^(?:please |can you |could you )*(?:update|change|correct|fix) (?:the |our )?"
+            r"(?:docs?|documentation|handbook)\b",
+        ],
+    ),
+    (
         "docs",
         [
             r"^(?!.*\b(?:fix|fixed|solve|solved|resolved|did we)\b)(?:please |hey,? |so,? )*"
             r"how (?:do|can|should|would|must) (?:i|we|you|one|people)\b(?!.*\b(?:last time|before)\b)",
             r"^(?!.*\bfix\b)how to\b|\b(?:docs|documentation|documented|handbook)\b",
             r"^what(?:'s| is| are) (?:our|the) (?:[\w-]+ ){0,3}(?:process|procedure|policy|rules?)\b",
+            r"^where(?:'s| is| are| can i find| do i find) (?:our |the )?(?:[\w-]+ ){0,3}"
+            r"(?:runbooks?|guides?|playbooks?|polic(?:y|ies)|process|procedure|docs?|page|how-?to)\b",
+            r"\b(?:what|who|when|where|which)\b.*\b(?:policy|policies|deploy freeze|guidelines?)\b",
         ],
     ),
     (

@@ -17,6 +17,7 @@ from sandbox.models.chat import (
     count_tokens,
     count_usage,
     read_content,
+    read_image,
     split_chunks,
 )
 from sandbox.models.embeddings import DIMENSIONS, embed
@@ -52,7 +53,9 @@ def _read_message(message: JSON) -> ChatMessage:
     )
     role = _ROLES.get(message.get("role", ""), "human")
     name = message.get("tool_name") or message.get("name") or ""
-    return ChatMessage(role, read_content(message.get("content")), calls, message.get("tool_call_id") or "", name)
+    images = tuple(read_image(image) for image in message.get("images") or ())
+    text = read_content(message.get("content"))
+    return ChatMessage(role, text, calls, message.get("tool_call_id") or "", name, images)
 
 
 def _read_tool(tool: JSON) -> ToolSpec:
@@ -162,8 +165,19 @@ def render_show(name: str) -> JSON:
             f"{family}.context_length": 32768,
             f"{family}.embedding_length": DIMENSIONS,
         },
-        "capabilities": ["embedding"] if is_embedding_model(name) else ["completion", "tools"],
+        "capabilities": _capabilities(name),
     }
+
+
+def _capabilities(name: str) -> list[str]:
+    if is_embedding_model(name):
+        return ["embedding"]
+    return ["completion", "tools", *(["vision"] if sees_images(name) else [])]
+
+
+def sees_images(name: str) -> bool:
+    """Whether the model takes images."""
+    return any(family in name for family in ("llava", "-vl", "vl:", "vision", "gemma3"))
 
 
 def is_embedding_model(name: str) -> bool:

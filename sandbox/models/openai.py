@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ from sandbox.models.chat import (
     count_tokens,
     count_usage,
     read_content,
+    read_image,
     split_chunks,
 )
 from sandbox.models.embeddings import DIMENSIONS, embed
 
 MODELS = ("gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small", "text-embedding-3-large")
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "human", "assistant": "ai"}
+BLIND = "gpt-3.5"  # how the names of models begin that take no images
+_DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,(.*)", re.DOTALL)
 _ERRORS = {
     400: ("invalid_request_error", None),
     401: ("invalid_request_error", "invalid_api_key"),
@@ -45,6 +49,8 @@ def read_request(body: JSON) -> ChatRequest:
         raise ModelFailure("Invalid value for 'messages': expected a list that is not empty.", status=400)
     messages = tuple(_read_message(message) for message in raw)
     _check_pairs(messages)
+    if str(body.get("model", "")).startswith(BLIND) and any(message.images for message in messages):
+        raise ModelFailure("Invalid content type. image_url is only supported by certain models.", status=400)
     choice = body.get("tool_choice", "auto")
     tools = tuple(_read_tool(tool) for tool in body.get("tools") or () if tool.get("type", "function") == "function")
     return ChatRequest(
@@ -68,7 +74,21 @@ def _read_message(message: JSON) -> ChatMessage:
     )
     role = _ROLES.get(message.get("role", ""), "tool")
     text = read_content(message.get("content"))
-    return ChatMessage(role, text, calls, message.get("tool_call_id") or "", message.get("name") or "")
+    images = _read_images(message.get("content"))
+    return ChatMessage(role, text, calls, message.get("tool_call_id") or "", message.get("name") or "", images)
+
+
+def _read_images(content: Any) -> tuple[str, ...]:
+    """The images among a message's parts; only those that come along, as nothing is fetched here."""
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    images = []
+    for part in parts:
+        if part.get("type") == "image_url":
+            found = _DATA_URL.fullmatch(str((part.get("image_url") or {}).get("url")))
+            if found is None:
+                raise ModelFailure("Failed to download image.", status=400, code="invalid_image_url")
+            images.append(read_image(found[1]))
+    return tuple(images)
 
 
 def _check_pairs(messages: tuple[ChatMessage, ...]) -> None:

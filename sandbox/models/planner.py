@@ -7,8 +7,10 @@ a turn that is resumed goes on where it was.
 import json
 import re
 
+from sandbox.models import docs
 from sandbox.models.answers import answer_unknown, show_error
 from sandbox.models.chat import ChatRequest, Reply, ToolCall, Turn
+from sandbox.models.citations import cite
 from sandbox.models.questions import Ask, clean, read_ask, read_now
 from sandbox.models.recipes import RECIPES, Call, Kitchen, Next
 from sandbox.models.runbooks import draft_runbook, is_runbook
@@ -16,7 +18,7 @@ from sandbox.models.structured import fill_schema
 from sandbox.models.toolmatch import KNOWN, fill_arguments, match_tool
 
 CLOSING = "_Offline demo model: I match plain questions to tools; connect a real model for reasoning._"
-_STRONG = frozenset({"help", "thread", "channels", "usage", "report", "handoff", "alerts", "fix", "docs"})
+_STRONG = frozenset({"help", "thread", "channels", "usage", "report", "handoff", "alerts", "fix", "docs", "update"})
 _SUMMARISE = re.compile(r"^\s*summari[sz]e\b", re.IGNORECASE)
 
 
@@ -29,6 +31,8 @@ def plan(request: ChatRequest) -> Reply:
         return _forced(request, turn)
     if request.schema is not None and is_runbook(request.schema):
         return Reply(json.dumps(draft_runbook(request)))
+    if request.schema is not None and docs.is_draft(request.schema):
+        return Reply(json.dumps(docs.draft_answer(request.humans[-1] if request.humans else "")))
     if request.schema is not None:
         return Reply(json.dumps(fill_schema(request.schema, _evidence(request, turn))))
     if not request.tools and not turn.results and _SUMMARISE.match(turn.question) and "\n" in turn.question:
@@ -44,7 +48,8 @@ def plan(request: ChatRequest) -> Reply:
     lead = (
         "I stopped at a limit of this turn; this is what I have so far, the rest is unchecked.\n" if turn.note else ""
     )
-    return _say(lead + step)
+    named = list(dict.fromkeys(result.reference for result in kitchen.results if result.reference))
+    return _say(lead + cite(step, named))
 
 
 def _next(request: ChatRequest, ask: Ask, question: str, kitchen: Kitchen) -> Next:

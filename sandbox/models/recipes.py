@@ -1,17 +1,23 @@
 """One recipe for each kind of question: which tools to call next, and the answer once their results are there."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.models import answers, docs, fixes, reports, runbooks
+from sandbox.models import answers, doc_updates, docs, fixes, reports, runbooks
 from sandbox.models.chat import JSON, ToolResult, ToolSpec
 from sandbox.models.intents import Intent
 from sandbox.models.questions import Ask
 from sandbox.models.results import read_result, rows
 from sandbox.models.windows import last
 
+_OPEN_NOW = re.compile(
+    r"\b(?:which|what|any|list|show)\b(?!.*\bmost\b).*"
+    r"\b(?:(?:are|is|still) (?:firing|open|active)|firing (?:right )?now|(?:open|active) alerts|unresolved)\b",
+    re.IGNORECASE,
+)
 Call = tuple[str, JSON]
 Next = str | list[Call]
 
@@ -49,6 +55,10 @@ def search_arguments(ask: Ask) -> dict[str, Any]:
 
 def alerts(ask: Ask, kitchen: Kitchen) -> Next:
     """Count the alerts of a window; the last seven days unless another is named."""
+    if done := kitchen.of("shift_handoff"):
+        return reports.answer_open(done[-1])
+    if _OPEN_NOW.search(ask.text) and not ask.window and "shift_handoff" in kitchen.tools:
+        return [kitchen.call("shift_handoff", channel=ask.channel, hours=168)]
     if done := kitchen.of("search_messages"):
         return answers.answer_alerts(ask, done[-1])
     if missing := kitchen.lacks("search_messages"):
@@ -171,11 +181,32 @@ def runbook(ask: Ask, kitchen: Kitchen) -> Next:
 
 def documentation(ask: Ask, kitchen: Kitchen) -> Next:
     """Search the documentation with the question as it is; where that tool is missing, the messages."""
-    if done := kitchen.of("search_docs"):
+    done = kitchen.of("search_docs")
+    if len(done) == 1 and read_result(done[0]) and not rows(read_result(done[0]), "results"):
+        wider = " ".join(word for word in ask.query.split() if word.lower() not in docs.KINDS)
+        if wider and "search_docs" in kitchen.tools:
+            return [kitchen.call("search_docs", query=f"{wider} operations")]
+    if done:
         return docs.answer_docs(ask, done[-1])
     if "search_docs" not in kitchen.tools:
         return search(ask, kitchen)
     return [kitchen.call("search_docs", query=ask.text)]
+
+
+def update(ask: Ask, kitchen: Kitchen) -> Next:
+    """Find the document that holds the words, and propose the others in their place."""
+    if done := kitchen.of("update_doc"):
+        return doc_updates.answer_update(done[-1])
+    if missing := kitchen.lacks("update_doc") or kitchen.lacks("search_docs"):
+        return missing
+    swap = doc_updates.read_swap(ask.text)
+    if swap is None:
+        return doc_updates.HOW
+    found = kitchen.of("search_docs")
+    if not found or (len(found) == 1 and not doc_updates.find_place(swap[0], found)):
+        return [kitchen.call("search_docs", query=ask.text if found else swap[0], limit=10)]
+    made = doc_updates.build_call(ask.text, *swap, found)
+    return made if isinstance(made, str) else [kitchen.call("update_doc", **made)]
 
 
 def explain(_ask: Ask, kitchen: Kitchen) -> Next:
@@ -188,6 +219,8 @@ def explain(_ask: Ask, kitchen: Kitchen) -> Next:
         "list_channels": "list the channels that I watch: “what channels do you watch?”",
         "lookup_runbook": "look a runbook up: “what does the runbook for HighErrorRate say?”",
         "search_docs": "answer from the documentation: “how do I rotate the webhook secret?”",
+        "update_doc": "propose an update of the documentation, after somebody approved it: “update the docs: replace "
+        '"old words" with "new words"”',
         "report_usage": "report usage and cost: “what did you cost this week?”",
         "report_channel": "report on a channel's alerts and what to change: “report on #ops-alerts”",
         "shift_handoff": "sum up what is still open: “shift handoff for #ops-alerts”",
@@ -213,6 +246,7 @@ RECIPES: dict[Intent, Callable[[Ask, Kitchen], Next]] = {
     "handoff": handoff,
     "runbook": runbook,
     "docs": documentation,
+    "update": update,
     "search": search,
     "help": explain,
 }

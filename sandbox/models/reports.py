@@ -43,12 +43,10 @@ def answer_handoff(result: ToolResult) -> str:
         return show_error(result)
     lines = [f"Handoff of {value.get('channel')} since {show_time(value.get('since'))}:"]
     incidents = rows(value, "open_incidents")
-    lines.append(f"\nOpen incidents ({value.get('open_incident_count', len(incidents))}):")
-    for row in incidents[: 2 * _ROWS]:
-        replies = row.get("human_replies", 0)
-        lines.append(f"- **{_name(row)}** since {show_time(row.get('opened'))}, {replies} replies {link(row)}")
+    count = value.get("open_incident_count", len(incidents))
+    lines += [f"\nOpen incidents ({count}):", *_open(incidents)] if incidents else ["\nNo incident is open."]
     questions = rows(value, "unanswered_questions")
-    lines.append(f"\nQuestions without a reply ({len(questions)}):")
+    lines += [f"\nQuestions without a reply ({len(questions)}):"] if questions else ["\nEvery question has a reply."]
     lines += [f"- {row.get('author')}: {excerpt(row.get('text'))} {link(row)}" for row in questions]
     asked = rows(value, "questions_to_ratchet")
     if asked:
@@ -57,10 +55,38 @@ def answer_handoff(result: ToolResult) -> str:
     return "\n".join(lines)
 
 
+def answer_open(result: ToolResult) -> str:
+    """The alerts that opened and did not close."""
+    value = read_result(result)
+    if value is None or "open_incidents" not in value:
+        return show_error(result)
+    incidents = rows(value, "open_incidents")
+    place, since = value.get("channel"), show_time(value.get("since"))
+    if not incidents:
+        return f"No alert is open in {place}: all that fired since {since} were resolved."
+    count = value.get("open_incident_count", len(incidents))
+    shown = "" if count <= 2 * _ROWS else f"; here are the latest {2 * _ROWS}"
+    head = f"{count} alert{'s are' if count != 1 else ' is'} open in {place} now, of those since {since}{shown}:"
+    return "\n".join([head, *_open(incidents)])
+
+
+def _open(incidents: list[JSON]) -> list[str]:
+    return [
+        f"- **{_name(row)}** since {show_time(row.get('opened'))}, {_replies(row)} {link(row)}".rstrip()
+        for row in incidents[: 2 * _ROWS]
+    ]
+
+
+def _replies(row: JSON) -> str:
+    count = row.get("human_replies") or 0
+    return "nobody replied" if count == 0 else "1 reply" if count == 1 else f"{count} replies"
+
+
 def _alert(row: JSON) -> str:
     average = row.get("average_seconds")
     lasted = f", {average / 60:.0f} minutes on average" if isinstance(average, int | float) else ""
-    return f"**{_name(row)}**: fired {row.get('count')} times{lasted}, {row.get('human_replies')} replies {link(row)}"
+    fired = "once" if row.get("count") == 1 else f"{row.get('count')} times"
+    return f"**{_name(row)}**: fired {fired}{lasted}, {_replies(row)} {link(row)}"
 
 
 def _name(row: JSON) -> str:

@@ -11,7 +11,7 @@ from sandbox.models.chat import JSON, ChatRequest, ModelFailure, Reply, ToolCall
 from sandbox.models.structured import fill_schema
 
 WITHOUT_TOOLS = "(script) asked to answer without tools"
-_PLACEHOLDER = re.compile(r"\{(tool\[(-?\d+)\]|tools|human|history|system)\}")
+_PLACEHOLDER = re.compile(r"\{((tool|reference)\[(-?\d+)\]|tools|human|history|system|images)\}")
 
 
 class ScriptedCall(BaseModel):
@@ -222,14 +222,17 @@ def _fill(value: Any, request: ChatRequest, turn: Turn) -> Any:
 
     def put(match: re.Match[str]) -> str:
         if match[2] is not None:
-            position = int(match[2])
-            inside = -len(turn.results) <= position < len(turn.results)
-            return turn.results[position].text if inside else f"(script) no result {position}"
+            position = int(match[3])
+            if not -len(turn.results) <= position < len(turn.results):
+                return f"(script) no result {position}"
+            result = turn.results[position]
+            return result.text if match[2] == "tool" else result.reference
         return {
             "tools": "\n".join(result.text for result in turn.results),
             "human": turn.question,
             "history": str(len(request.turns()) - 1),
             "system": request.system,
+            "images": "; ".join(turn.images) or "no images",
         }[match[1]]
 
     return _PLACEHOLDER.sub(put, value)

@@ -112,6 +112,8 @@ class ModelServer:
             if ollama.is_embedding_model(self._installed(call.model)):
                 raise ModelFailure(f'"{call.model}" does not support chat', status=400)
             asked = ollama.read_request(body)
+            if not ollama.sees_images(call.model) and any(message.images for message in asked.messages):
+                raise ModelFailure("this model is missing data required for image input", status=500)
             reply = await self._think(asked, call)
             if asked.stream:
                 lines = map(ollama.encode_line, ollama.render_stream(asked, reply))

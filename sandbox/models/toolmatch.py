@@ -18,6 +18,7 @@ KNOWN = frozenset(
         "lookup_runbook",
         "search_docs",
         "read_doc",
+        "update_doc",
     }
 )
 _READING = frozenset(

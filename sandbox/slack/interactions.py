@@ -80,6 +80,34 @@ async def click(slack: Slack, channel: str, ts: str, user: str, action_id: str, 
     return await slack.dispatcher.ask(Envelope("interactive", "block_actions", payload["trigger_id"], payload))
 
 
+async def click_home(slack: Slack, user: str, action_id: str, value: str | None = None) -> Answer:
+    """Press a button of somebody's home tab.
+
+    Args:
+        slack: The server.
+        user: An id or a name.
+        action_id: The button; several blocks may have one of this id.
+        value: That button's value, to tell them apart.
+
+    Raises:
+        SlackError: `action_not_found` when the home has no such button, or there is no home yet.
+    """
+    person = slack.workspace.user_named(user)
+    view = slack.homes.get(person.id) or {"blocks": []}
+    for block in view["blocks"]:
+        for element in block.get("elements", []) if block["type"] == "actions" else []:
+            if element.get("action_id") == action_id and value in (None, element.get("value")):
+                payload = _interaction(slack, "block_actions", person.id) | {
+                    "container": {"type": "view", "view_id": view["id"]},
+                    "view": view,
+                    "actions": [_action(slack, element, action_id, str(block.get("block_id", "b")), None)],
+                }
+                return await slack.dispatcher.ask(
+                    Envelope("interactive", "block_actions", payload["trigger_id"], payload)
+                )
+    raise SlackError("action_not_found")
+
+
 async def submit_view(slack: Slack, view_id: str, user: str, values: JSON) -> Answer:
     """Submit an open modal; `values` maps block ids to action ids to values."""
     if view_id not in slack.views:

@@ -6,6 +6,7 @@ from sandbox.slack.publish import (
     publish_membership,
     publish_message,
     publish_reaction,
+    publish_sharing,
     remove_message,
     send_event,
 )
@@ -159,9 +160,15 @@ def join(slack: Slack, channel: str, user: str, *, leave: bool = False) -> None:
 
 
 def change_channel(
-    slack: Slack, channel: str, *, name: str | None = None, archived: bool | None = None, private: bool | None = None
+    slack: Slack,
+    channel: str,
+    *,
+    name: str | None = None,
+    archived: bool | None = None,
+    private: bool | None = None,
+    shared: bool | None = None,
 ) -> None:
-    """Rename a channel, archive or unarchive it, make it private or public: events as Slack sends them."""
+    """Rename, archive or unarchive a channel, make it private or public, share it: events as Slack's."""
     where = slack.workspace.channel_named(channel)
     if name is not None:
         slack.workspace.rename_channel(where.id, name)
@@ -169,6 +176,9 @@ def change_channel(
     if archived is not None:
         where.is_archived = archived
         publish_channel_change(slack, where, "archive" if archived else "unarchive")
+    if shared is not None:
+        where.is_ext_shared = shared
+        publish_sharing(slack, where)
     if private is not None:
         where.kind = "group" if private else "channel"
         kind = "private" if private else "public"
@@ -181,13 +191,22 @@ def change_channel(
         publish_message(slack, message)
 
 
-def change_user(slack: Slack, user: str, *, name: str | None = None, is_restricted: bool | None = None) -> None:
-    """Change somebody's display name or make them a guest: event `user_change`."""
+def change_user(
+    slack: Slack,
+    user: str,
+    *,
+    name: str | None = None,
+    is_restricted: bool | None = None,
+    is_admin: bool | None = None,
+) -> None:
+    """Change somebody's display name, or make them a guest or an admin: event `user_change`."""
     person = slack.workspace.user_named(user)
     if name is not None:
         slack.workspace.rename_user(person.id, name)
     if is_restricted is not None:
         person.is_restricted = is_restricted
+    if is_admin is not None:
+        person.is_admin = is_admin
     event_ts = slack.workspace.new_ts()
     send_event(slack, {"type": "user_change", "user": render_user(slack.workspace, person), "event_ts": event_ts})
 

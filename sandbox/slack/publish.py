@@ -32,7 +32,7 @@ def send_event(slack: Slack, event: JSON, copies: int | None = None) -> str:
                 "is_enterprise_install": False,
             }
         ],
-        "is_ext_shared_channel": False,
+        "is_ext_shared_channel": _is_shared(slack, event),
         "event_context": f"4-{event_id}",
     }
     slack.dispatcher.send(Envelope("events_api", str(event["type"]), event_id, payload), copies)
@@ -160,6 +160,18 @@ def publish_channel_change(slack: Slack, channel: Channel, change: str) -> None:
     send_event(slack, event)
 
 
+def publish_sharing(slack: Slack, channel: Channel) -> None:
+    """A channel is shared with another organization, or no longer: event `channel_shared` or `channel_unshared`."""
+    if not _heard(slack, channel) and channel.kind != "channel":
+        return
+    event: JSON = {"channel": channel.id, "event_ts": slack.workspace.new_ts()}
+    if channel.is_ext_shared:
+        event |= {"type": "channel_shared", "connected_team_id": "T0SBXOTHER"}
+    else:
+        event |= {"type": "channel_unshared", "previously_connected_team_id": "T0SBXOTHER", "is_ext_shared": False}
+    send_event(slack, event)
+
+
 def show_stream(slack: Slack, message: Message, state: str) -> None:
     """Show how far a streamed message has come; `state` is `started`, `appended` or `stopped`."""
     stream = slack.streams.get((message.channel_id, message.ts))
@@ -175,6 +187,12 @@ def show_stream(slack: Slack, message: Message, state: str) -> None:
         plan=stream.plan if stream else None,
         tasks=[dict(task) for task in stream.tasks.values()] if stream else [],
     )
+
+
+def _is_shared(slack: Slack, event: JSON) -> bool:
+    where = event.get("channel") or (event.get("item") or {}).get("channel")
+    channel = slack.workspace.channels.get(where) if isinstance(where, str) else None
+    return channel is not None and channel.is_ext_shared
 
 
 def _heard(slack: Slack, channel: Channel) -> bool:

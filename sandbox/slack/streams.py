@@ -16,11 +16,10 @@ _SESSION_STATES = ("processing", "active", "suspended", "closed")
 
 
 def start_stream(slack: Slack, call: Call) -> JSON:
-    """chat.startStream: channels need the recipient's user and team."""
+    """chat.startStream: always in a thread; channels need the recipient's user and team."""
     channel = joined_channel(slack, call.required("channel"))
-    thread_ts = call.text("thread_ts") or None
-    if thread_ts:
-        check_thread(channel, thread_ts)
+    thread_ts = call.required("thread_ts")
+    check_thread(channel, thread_ts)
     if channel.kind != "im":
         for field in ("recipient_user_id", "recipient_team_id"):
             if not call.text(field):
@@ -38,6 +37,7 @@ def start_stream(slack: Slack, call: Call) -> JSON:
     message.streaming_state = "in_progress"
     stream = Stream(expires=time.monotonic() + slack.stream_seconds)
     slack.streams[channel.id, message.ts] = stream
+    slack.sessions[channel.id, message.thread_key] = "processing"
     _apply(message, stream, chunks)
     publish_message(slack, message)
     show_stream(slack, message, "started")
@@ -65,8 +65,7 @@ def stop_stream(slack: Slack, call: Call) -> JSON:
     stream.blocks += blocks or []
     message.metadata = metadata or message.metadata
     _finish(message, stream)
-    if status:
-        slack.sessions[message.channel_id, message.thread_key] = status
+    slack.sessions[message.channel_id, message.thread_key] = status or "active"
     slack.show_status(message.channel_id, message.thread_key, "")
     show_stream(slack, message, "stopped")
     publish_edit(slack, message, previous)

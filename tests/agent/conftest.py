@@ -1,25 +1,27 @@
 """A runner on a real database, with a model that is scripted in process."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 
 from agent.context import Requester
+from agent.question import Limits, Question
 from agent.redaction import Redactor
 from agent.retries import ModelCaller
-from agent.runner import Limits, Question, Runner
+from agent.runner import Runner
 from storage import leases, turns
 from storage.turns import Turn
 from tools.registry import CatalogueEntry, build_catalogue, load_catalogue
 
 
 class Scripted(BaseChatModel):
-    """Answers by a function of the messages."""
+    """Answers by a function of the messages; it is given tools' results without their references."""
 
     answer: Any
     seen: list[list[BaseMessage]] = []
@@ -39,7 +41,7 @@ class Scripted(BaseChatModel):
 
     async def _agenerate(self, messages, stop=None, run_manager=None, **_):
         self.seen.append(list(messages))
-        answer = self.answer(messages)
+        answer = self.answer([unreferenced(message) for message in messages])
         if isinstance(answer, Exception):
             raise answer
         return ChatResult(generations=[ChatGeneration(message=answer)])
@@ -52,15 +54,29 @@ class Quiet:
         self.steps: list[str] = []
         self.shown: list[Any] = []
         self.posted: list[str] = []
+        self.titles: list[str] = []
+        self.notes: list[str] = []
+        self.said: list[str | None] = []  # None: what came before is void
 
     def started(self): ...
 
-    def tool_started(self, call_id, name, args):
+    def tool_started(self, call_id, name, args, *, title):
         self.steps.append(f"{name}…")
         self.shown.append(args)
+        self.titles.append(title)
 
     def tool_finished(self, call_id, name, *, ok, note):
         self.steps.append(f"{name} {'ok' if ok else 'failed'}")
+        self.notes.append(note)
+
+    def text(self, delta):
+        self.said.append(delta)
+
+    def restarted(self):
+        self.said.append(None)
+
+    def steered(self, text):
+        self.steps.append(f"steered: {text}")
 
     async def record(self, conn, outcome):
         self.posted.append(outcome.text)
@@ -84,6 +100,13 @@ def call(name, call_id=None, **args):
     )
 
 
+def unreferenced(message):
+    """A tool's result without the reference in front of it; other messages as they are."""
+    if not isinstance(message, ToolMessage):
+        return message
+    return message.model_copy(update={"content": re.sub(r"\A\[e\d+\]\n", "", message.text)})
+
+
 def this_turn(messages):
     """Messages after the last human one."""
     last = max(i for i, message in enumerate(messages) if isinstance(message, HumanMessage))
@@ -94,9 +117,9 @@ def this_turn(messages):
 def arrange(database):
     """Builds a runner and a way to ask it in one thread."""
 
-    def build(answer, *, extra=(lookup,), limits=Limits(), allowed=None, tries=3, redactor=Redactor()):
+    def build(answer, *, extra=(lookup,), limits=Limits(), allowed=None, tries=3, redactor=Redactor(), kind=Scripted):
         catalogue: list[CatalogueEntry] = [*load_catalogue(), *build_catalogue(("test", entry) for entry in extra)]
-        model = Scripted(answer=answer, seen=[], tools=[])
+        model = kind(answer=answer, seen=[], tools=[])
         caller = ModelCaller(database, model="scripted", tries=tries, prices={}, redactor=redactor, wait=lambda _: 0.0)
         runner = Runner(database, model, catalogue, caller=caller, limits=limits, redactor=redactor)
         names = frozenset(entry.name for entry in catalogue) if allowed is None else frozenset(allowed)

@@ -167,6 +167,10 @@ async def test_an_approval_counts_once(change, database):
         await conn.execute("update approvals set used_at = now()")
     assert "used already" in await change.go_on()
     assert not change.runs
+    (told,) = change.people.told  # its message in Slack no longer says that it was approved, and nothing more
+    assert told.status == "void" and told.reason == (
+        "its approval was used already, by an attempt that ended without doing anything."
+    )
 
 
 async def test_after_a_rejection_the_model_may_propose_something_else(change, database):

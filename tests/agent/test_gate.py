@@ -7,8 +7,8 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.errors import NodeCancelledError
 
+from agent.question import Limits
 from agent.redaction import Redactor
-from agent.runner import Limits
 from tests.agent.conftest import Quiet, call, this_turn
 
 

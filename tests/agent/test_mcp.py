@@ -19,10 +19,10 @@ def once(name, **arguments):
 
 async def test_the_turn_goes_on_when_a_server_dies_or_hangs(arrange, database):
     effects = {"die": "read", "rest": "read", "add": "read"}
-    async with open_servers([desk(effects=effects, timeout_seconds=3)], database) as servers:
+    async with open_servers([desk(effects=effects, timeout_seconds=0.5)], database) as servers:
         for name, arguments, said in (
             ("desk__die", {}, "cut off (it ended)"),
-            ("desk__rest", {"seconds": 60}, "no answer within 3 s"),
+            ("desk__rest", {"seconds": 60}, "no answer within 0.5 s"),
             ("desk__add", {"a": 1, "b": 2}, "It said: 3"),
         ):
             runner, _, question = arrange(once(name, **arguments), extra=[tool for _, tool in servers.tools()])

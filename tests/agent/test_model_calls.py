@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from langchain_core.messages import AIMessage
 
-from agent.runner import Limits, Question
+from agent.question import Limits, Question
 from storage import turns
 from tests.agent.conftest import Quiet, call, stored
 

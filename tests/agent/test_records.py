@@ -113,3 +113,24 @@ def test_the_quick_look_for_secrets_misses_none_that_the_patterns_find(secret):
         thorough = pattern.sub(r"\g<keep>[redacted]", thorough)
     assert "[redacted]" in thorough
     assert Redactor().clean(f"see {secret} there") == thorough
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "standing", "brings"),
+    [
+        ("password: hunter2hunter2", "", True),
+        (" password: hunter2hunter2\n+more", "password: hunter2hunter2", False),
+        ("-x password: hunter2hunter2\n+y password: hunter2hunter2", "x password: hunter2hunter2", False),
+        ("-password: hunter2hunter2\n+password: another-secret", "password: hunter2hunter2", True),
+        ("+configured-secret", "nothing of it", True),
+        ("+configured-secret", "configured-secret", False),
+        ("".join(f" {line}\n" for line in KEY.splitlines()), KEY, False),
+        (KEY.replace("\nMIIE", "\n+rm -rf /\n MIIE"), KEY, True),
+        ("nothing", "password: hunter2hunter2", False),
+    ],
+)
+def test_a_text_brings_a_secret_that_did_not_stand_there(text, standing, brings):
+    assert Redactor(["configured-secret"]).brings(text, standing) is brings

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.errors import NodeCancelledError
 
-from agent.runner import Limits
+from agent.question import Limits
 from storage import conversations, leases
 from tests.agent.conftest import Quiet, call, stored, this_turn
 
@@ -15,14 +15,15 @@ from tests.agent.conftest import Quiet, call, stored, this_turn
 async def test_a_turn_calls_a_tool_and_records_its_answer(arrange, database):
     def answer(messages):
         new = this_turn(messages)
-        return AIMessage(f"So: {new[-1].text}") if new else call("lookup", word="pg")
+        return AIMessage(f"So: {new[-1].text} [e1]") if new else call("lookup", word="pg")
 
     runner, model, question = arrange(answer)
     asked, reply = await question("what is pg?"), Quiet()
-    assert await runner.answer(asked, reply, reply) == "So: pg is known"
-    assert reply.steps == ["lookup…", "lookup ok"] and reply.posted == ["So: pg is known"]
+    text = "So: pg is known [1]\n\n**Evidence**\n- [1] Running lookup(word: pg)"
+    assert await runner.answer(asked, reply, reply) == text
+    assert reply.steps == ["lookup…", "lookup ok"] and reply.posted == [text]
     turn = await stored(database, asked.turn.turn_id)
-    assert (turn.status, turn.answer) == ("answered", "So: pg is known")
+    assert (turn.status, turn.answer) == ("answered", text)
     assert model.seen[0][0].type == "system" and "#ops" in model.seen[0][0].text
     async with database.connection() as conn:
         rows = await conversations.list_messages(conn, turn.thread_key, after_seq=0)

@@ -150,7 +150,7 @@ def test_the_manifest_asks_for_what_ratchet_needs():
     manifest = yaml.safe_load((ROOT / "configs/app-manifest.yaml").read_text("utf-8"))
     features, settings = manifest["features"], manifest["settings"]
     assert settings["socket_mode_enabled"] is True and settings["interactivity"]["is_enabled"] is True
-    assert [command["command"] for command in features["slash_commands"]] == ["/ratchet"]
+    assert [command["command"] for command in features["slash_commands"]] == ["/ratchet", "/sre"]
     assert 0 < len(features["agent_view"]["suggested_prompts"]) <= 4 and "assistant_view" not in features
     assert features["app_home"]["messages_tab_enabled"] and not features["app_home"]["messages_tab_read_only_enabled"]
 

@@ -14,6 +14,7 @@ from ratchet.settings import Settings
 from sandbox.client import SandboxClient
 from sandbox.server import SandboxConfig, open_sandbox
 from sandbox.workspace import Workspace
+from tests.answers import said
 
 
 class World:
@@ -52,11 +53,12 @@ class World:
             yield services
 
     async def posts(self, channel, thread_ts=None):
-        """What Ratchet wrote: replies of a thread, or top-level messages of a channel."""
+        """What Ratchet wrote and finished: replies of a thread, or top-level messages of a channel."""
         return [
             message
             for message in await self.client.messages(channel, thread_ts)
             if message.get("user") == self.sandbox.bot_user_id
+            and not is_growing(message)
             and message["ts"] != thread_ts
             and (thread_ts or message.get("thread_ts") in (None, message["ts"]))
         ]
@@ -70,8 +72,14 @@ class World:
         return await self.posts(channel, thread_ts)
 
     async def answers(self, channel, thread_ts, count=1, seconds=20):
-        """The texts of Ratchet's replies in a thread, once there are ``count``."""
-        return [text_of(message) for message in await self.until_posts(channel, thread_ts, count, seconds)]
+        """The words of Ratchet's replies in a thread, once there are ``count``, without what code adds to answers."""
+        return [said(text_of(message)) for message in await self.until_posts(channel, thread_ts, count, seconds)]
+
+
+def is_growing(message):
+    """Whether a message is a turn's progress, which is not its answer yet."""
+    kind = (message.get("metadata") or {}).get("event_type")
+    return kind == "ratchet_progress" or (kind is None and bool(message.get("streaming_state")))
 
 
 def text_of(message):
@@ -82,6 +90,13 @@ def text_of(message):
 @pytest.fixture
 async def world(database_url):
     """People oncall-a and oncall-b, channels #ops and #secrets (private, only oncall-a)."""
+    async with open_world(database_url) as world:
+        yield world
+
+
+@asynccontextmanager
+async def open_world(database_url):
+    """The same, for a test that needs several."""
     workspace = Workspace()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox(SandboxConfig(rate_limits=False), workspace))

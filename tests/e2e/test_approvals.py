@@ -115,7 +115,8 @@ class Desk:
 
 
 def buttons(post):
-    return [e["action_id"] for b in post.get("blocks") or [] if b["type"] == "actions" for e in b["elements"]]
+    ids = [e["action_id"] for b in post.get("blocks") or [] if b["type"] == "actions" for e in b["elements"]]
+    return [action_id for action_id in ids if action_id.startswith("approval_")]
 
 
 async def rows(services, statement, *params):

@@ -1,6 +1,7 @@
 """The evaluation of the classifier: its definitions on rows of our own, its thresholds on real messages."""
 
 import json
+import re
 
 import pytest
 
@@ -85,16 +86,19 @@ def test_a_system_is_also_judged_without_the_parser_that_read_it(judge):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{", "line 2: JSONDecodeError"),
-        ("[]", "line 2: TypeError"),
-        ('{"source_system": "s"}', "line 2: KeyError: 'expected'"),
-        ('{"source_system": "s", "expected": {"action": "explode"}}', "line 2: ValueError: unknown action: explode"),
+        ("{", "line 2: not a message with its truth (Expecting"),
+        ("[]", "line 2: not a message with its truth (list"),
+        ('{"source_system": "s"}', "line 2: not a message with its truth (it has no 'expected')"),
+        (
+            '{"source_system": "s", "expected": {"action": "explode"}}',
+            "line 2: not a message with its truth (unknown action: explode)",
+        ),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, says):
     path = tmp_path / "data.jsonl"
     path.write_text(json.dumps(row()) + "\n" + line)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=re.escape(says)):
         load_rows(path)
 
 

@@ -63,7 +63,7 @@ def test_commands_are_code_of_several_words_and_lines_of_well_known_programs():
 def test_a_line_that_is_no_thread_is_named(tmp_path, line):
     path = tmp_path / "threads.jsonl"
     path.write_text(f"{json.dumps(ROW)}\n{line}\n")
-    with pytest.raises(DataError, match="line 2 is no thread"):
+    with pytest.raises(DataError, match="line 2: not a thread of an incident"):
         load_threads(path)
 
 

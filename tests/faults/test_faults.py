@@ -31,7 +31,7 @@ def passed(result):
     return True
 
 
-@pytest.mark.parametrize("point", ["committed", "taken", "mid-tool", "before-post", "accepted"])
+@pytest.mark.parametrize("point", ["committed", "taken", "mid-tool", "before-post", "accepted", "streaming"])
 def test_a_question_whose_process_is_killed_is_answered_once(results, point):
     assert passed(results[point])
 
@@ -57,6 +57,11 @@ def test_two_replicas_answer_a_thread_in_the_order_of_its_questions(results):
 
 def test_nothing_is_lost_while_replicas_are_replaced_under_load(results):
     assert passed(results["rolling"])
+
+
+@pytest.mark.parametrize("scenario", ["mcp-slow", "mcp-hung", "mcp-large", "mcp-dying", "mcp-breaker"])
+def test_a_turn_goes_on_whatever_an_mcp_server_does(results, scenario):
+    assert passed(results[scenario])
 
 
 def test_an_event_that_is_delivered_four_times_is_answered_once(results):

@@ -18,7 +18,7 @@ async def test_an_openai_compatible_server_answers(database_url, tmp_path):
         code, out, err = await ratchet(
             "chat", "hello", cwd=tmp_path, DATABASE_URL=database_url, RATCHET_OPENAI_URL=box.openai_url
         )
-    assert code == 0 and "list_channels()" in out and '"channels": []' in out, out + err
+    assert code == 0 and "✓ Listing the channels" in out and '"channels": []' in out, out + err
 
 
 async def test_ollama_is_found_and_its_model_pulled(database_url, tmp_path):

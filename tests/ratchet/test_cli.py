@@ -97,7 +97,8 @@ async def test_serve_without_a_model_says_what_to_set(environment, tmp_path):
 async def test_serve_runs_until_sigterm_and_ends_well(environment, tmp_path):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ratchet.cli", "serve",
-        cwd=tmp_path, env={"PATH": os.environ["PATH"], **environment}, stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr
     while b'"ready"' not in (line := await asyncio.wait_for(process.stderr.readline(), 60)):
@@ -190,6 +191,7 @@ BAD_POLICIES = {
         {"budget": {"monthly_usd": 5}},
         "model.prices has no price for",
     ),
+    "a model that the server does not offer": ({"model": "no-such-model"}, "no-such-model"),
 }
 
 

@@ -86,8 +86,14 @@ METHODS = {
     "conversations_members": READ,
     "conversations_open": {"im:write"},
     "conversations_replies": HISTORY,
+    "agents_sessions_setStatus": {"assistant:write"},
+    "chat_startStream": {"chat:write"},
+    "chat_appendStream": {"chat:write"},
+    "chat_stopStream": {"chat:write"},
+    "assistant_threads_setSuggestedPrompts": {"assistant:write"},
     "files_completeUploadExternal": {"files:write"},
     "files_getUploadURLExternal": {"files:write"},
+    "files_info": {"files:read"},
     "reactions_add": {"reactions:write"},
     "usergroups_list": {"usergroups:read"},
     "usergroups_users_list": {"usergroups:read"},
@@ -109,16 +115,16 @@ EVENTS = {
     "member_joined_channel": {"channels:read", "groups:read"},
     "member_left_channel": {"channels:read", "groups:read"},
     **{f"channel_{change}": {"channels:read"} for change in payloads.CHANGES},
-    **{f"group_{change}": {"groups:read"} for change in payloads.CHANGES},
+    **{f"group_{change}": {"groups:read"} for change in payloads.CHANGES if not change.endswith("shared")},
+    "agent_session_stopped": {"assistant:write"},
+    "app_home_opened": set(),
     "team_join": {"users:read"},
     "user_change": {"users:read"},
 }
-# What comes with the agent view and the home tab, which the manifest turns on: acknowledged, and so far not acted upon.
+# What comes with the agent view, which the manifest turns on: acknowledged, and so far not acted upon.
 FEATURE_EVENTS = {
-    "agent_session_stopped": {"assistant:write"},
     "agent_session_title_changed": {"assistant:write"},
     "app_context_changed": {"assistant:write"},
-    "app_home_opened": set(),
 }
 # For reactions as answers; asked for now, since an app that wants a scope later has to be installed again.
 AHEAD = {"reactions:write"}

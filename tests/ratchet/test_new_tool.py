@@ -55,6 +55,20 @@ def test_a_name_that_is_no_tools_name_is_refused(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_another_tool_bears_is_refused(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ratchet.cli", "new-tool", "search_messages", "--dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: there is a tool 'search_messages' already (built-in): take another name\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_there_is_not_written_over(tmp_path):
     folder = write_package("find_owner", tmp_path)
     (folder / "ratchet_find_owner.py").write_text("mine")

@@ -38,6 +38,8 @@ def passage(text=TEXT, source=LINK):
         "what do the docs say about failover?",
         "is there documentation on rotating certificates?",
         "what is the process for a major incident?",
+        "where is the runbook for payments",
+        "what is our deploy freeze policy",
     ],
 )
 def test_a_how_to_question_is_looked_up_in_the_documentation(question):
@@ -80,8 +82,23 @@ def test_what_is_no_address_in_a_browser_is_named_only():
 
 
 def test_what_the_documentation_does_not_cover_is_said_in_the_tools_words():
-    text = ask("how do I book a flight?", {"results": [], "note": "The documentation does not cover this."}).text
+    nothing = {"results": [], "note": "The documentation does not cover this."}
+    [again] = ask("how do I book a flight?", nothing).tool_calls
+    assert again.args() == {"query": "book flight operations"}
+    text = ask("how do I book a flight?", nothing, nothing).text
     assert text.startswith("The documentation does not cover this.") and "http" not in text
+
+
+def test_the_next_places_are_shown_in_words():
+    texts = [
+        "---\ntitle: A\n---\n\n# A\n\n```\nrm -rf\n```\n\nAsk first.",
+        "# B\n\n- Run `" + "x " * 80 + "` now",
+    ]
+    found = [passage(), *(passage(text, f"https://x.example/{n}") for n, text in enumerate(texts))]
+    lines = ask("how do I redrive?", {"results": found, "note": None}).text.splitlines()
+    first, second = (line for line in lines if line.startswith("- "))
+    assert first.endswith(": Ask first.") and "---" not in first
+    assert "Run x x" in second and "`" not in second
 
 
 async def test_the_sandbox_shows_each_line_of_a_document_and_nothing_else():

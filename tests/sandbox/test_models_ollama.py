@@ -1,3 +1,4 @@
+import base64
 from collections.abc import AsyncIterator
 
 import httpx
@@ -160,3 +161,18 @@ async def test_it_greets_and_tells_its_version(served: Served) -> None:
         assert (await client.head("/")).status_code == 200
         assert (await client.get("/")).text == "Ollama is running"
         assert "version" in (await client.get("/api/version")).json()
+
+
+async def test_only_models_with_vision_take_images(served: Served) -> None:
+    served.models.ollama_models.add("llava:7b")
+    served.models.script.replace([{"match": "look", "steps": [{"text": "{images}"}]}])
+    content = b"\xff\xd8\xff and more"
+    data = base64.b64encode(content).decode()
+    asked = [
+        HumanMessage([{"type": "text", "text": "look"}, {"type": "image", "base64": data, "mime_type": "image/jpeg"}])
+    ]
+    assert (await served.chat("llava:7b").ainvoke(asked)).text == f"image/jpeg, {len(content)} bytes"
+    assert "vision" in ((await served.client().show("llava:7b")).capabilities or [])
+    assert "vision" not in ((await served.client().show("qwen2.5:7b")).capabilities or [])
+    with pytest.raises(ollama.ResponseError):
+        await served.chat().ainvoke(asked)

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import AsyncIterator
 
@@ -232,3 +233,29 @@ async def test_the_ledger_tells_what_was_asked_and_answered(served: Served) -> N
     assert (call.kind, call.model, call.tools) == ("chat", "gpt-4o-mini", ["get_weather"])
     assert call.messages[-1]["content"] == "x"
     assert call.answer is not None and json.dumps(call.answer).count("get_weather") == 1
+
+
+PNG = b"\x89PNG\r\n\x1a\n and more"
+
+
+def picture(content: bytes) -> HumanMessage:
+    data = base64.b64encode(content).decode()
+    return HumanMessage([{"type": "text", "text": "look"}, {"type": "image", "base64": data, "mime_type": "image/png"}])
+
+
+async def test_an_image_is_read_and_told_of(served: Served) -> None:
+    served.models.script.replace([{"match": "^look$", "steps": [{"text": "{images}"}]}])
+    assert (await served.chat().ainvoke([picture(PNG)])).text == f"image/png, {len(PNG)} bytes"
+    assert (await served.chat().ainvoke("look")).text == "no images"
+
+
+@pytest.mark.parametrize(("model", "content"), [("gpt-4o-mini", b"no image"), ("gpt-3.5-turbo", PNG)])
+async def test_what_a_model_cannot_see_is_refused(served: Served, model: str, content: bytes) -> None:
+    with pytest.raises(openai.BadRequestError):
+        await served.chat(model).ainvoke([picture(content)])
+
+
+async def test_an_image_is_not_fetched_from_elsewhere(served: Served) -> None:
+    remote = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    with pytest.raises(openai.BadRequestError):
+        await served.chat().ainvoke([HumanMessage([remote])])

@@ -128,3 +128,14 @@ def test_a_wrong_rule_is_refused_and_the_old_ones_stay(rule: dict[str, Any], mes
         script.replace([{"match": "y", "steps": [{"text": "z"}]}, rule])
     assert message in str(caught.value)
     assert ask(script, ASKED).text == "kept"
+
+
+def test_a_reference_in_front_of_a_result_is_no_part_of_it_and_can_be_named():
+    script = scripted(
+        {"tool_calls": [{"name": "look"}] * 2},
+        {"text": "{tool[0]} [{reference[0]}], {tool[1]} [{reference[1]}]"},
+    )
+    asked = ChatMessage("ai", "", (ToolCall("look", "{}", "c1"), ToolCall("look", "{}", "c2")))
+    found = ChatMessage("tool", "[e7]\n[1]\nfound", tool_call_id="c1")
+    failed = ChatMessage("tool", "not found", tool_call_id="c2")
+    assert ask(script, ASKED, asked, found, failed).text == "[1]\nfound [e7], not found []"

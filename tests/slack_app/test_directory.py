@@ -71,6 +71,27 @@ async def test_channels_are_stored_with_name_kind_and_topic(directory, channel, 
     }
 
 
+async def test_own_channels_are_asked_for_now_and_then_and_not_invented(directory, channel, people, sandbox):
+    await people.fault("users.conversations", "http", times=1)
+    assert await directory.own_channels() is None
+    await people.create_channel("elsewhere", members=["oncall-a"])
+    assert set(await directory.own_channels()) == {channel["ops"], channel["secrets"]}
+    await people.leave("ops", sandbox.bot_user_id)
+    assert len(await directory.own_channels()) == 2
+    directory._own = (directory._own[0] - module.OWN_SECONDS, directory._own[1])
+    assert await directory.own_channels() == [channel["secrets"]]
+
+
+async def test_admins_owners_and_creators_are_known(directory, people, rows):
+    await people.create_user("boss", is_admin=True)
+    await people.create_channel("made", members=["oncall-a", "ratchet"], creator="boss")
+    await directory.load_users()
+    await directory.load_own_channels()
+    assert await rows("select name from users where is_admin") == [("boss",)]
+    found = await rows("select c.name from channels c join users u on u.user_id = c.creator_id where u.name = 'boss'")
+    assert found == [("made",)]
+
+
 @pytest.mark.parametrize(
     ("described", "kind"),
     [

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from slack_app import payloads
+from slack_app.command_words import is_stop
 from slack_app.events import (
     ChannelChange,
     Click,
@@ -16,9 +17,10 @@ from slack_app.events import (
     MessageDeleted,
     Profile,
     Reaction,
+    SessionStopped,
 )
 from slack_app.files import File
-from slack_app.payloads import BadPayload, parse
+from slack_app.payloads import BadPayload, parse, parse_user
 from storage.channels import User
 
 
@@ -162,7 +164,12 @@ def test_a_command_and_a_click_are_read():
 
 
 @pytest.mark.parametrize(
-    "body", [callback({"type": "app_home_opened", "user": "U1"}), {"type": "view_submission", "view": {"id": "V1"}}]
+    "body",
+    [
+        callback({"type": "app_context_changed", "user": "U1"}),
+        callback({"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "about"}),
+        {"type": "view_submission", "view": {"id": "V1"}},
+    ],
 )
 def test_what_ratchet_does_not_know_has_an_id_and_no_event(body):
     envelope = parse(body)
@@ -240,3 +247,33 @@ def test_files_and_reactions_are_part_of_a_message():
     }
     previewed = parse(callback(message(files=[{**file, "preview": "first line"}]))).event
     assert previewed.text.endswith("[file: a b.txt (text/plain)]\nfirst line") and not previewed.files[0].is_unread
+
+
+@pytest.mark.parametrize("flag", ["is_admin", "is_owner", "is_primary_owner"])
+def test_admins_and_owners_count_as_admins(flag):
+    assert parse_user("T1", {"id": "U1", flag: True}).is_admin
+    assert not parse_user("T1", {"id": "U1", flag: False}).is_admin
+
+
+def test_stop_names_its_thread_and_when_it_was_pressed():
+    event = {"type": "agent_session_stopped", "channel": "C1", "thread_ts": "1.0", "user": "U1"}
+    stopped = parse(callback({**event, "streaming_message_ts": ["1.5"], "event_ts": "2.0"})).event
+    assert stopped == SessionStopped("T1", "C1", "1.0", "U1", "2.0")
+    assert parse(callback(event)).event == SessionStopped("T1", "C1", "1.0", "U1", None)
+    with pytest.raises(BadPayload):
+        parse(callback({**event, "thread_ts": "1; drop"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "stops"),
+    [
+        ("stop", True),
+        (" /STOP! ", True),
+        ("Stop.", True),
+        ("stop the deploy", False),
+        ("don't stop", False),
+        ("", False),
+    ],
+)
+def test_only_the_word_alone_stops(said, stops):
+    assert is_stop(said) is stops

@@ -166,6 +166,19 @@ async def test_ratchets_own_joining_starts_the_onboarding_and_others_do_not(deli
     assert [(task, lock) for task, lock, _ in await jobs()] == [("onboard", "backfill:C7")]
 
 
+async def test_whoever_opens_the_home_or_the_direct_messages_gets_one_job_and_nothing_of_it_is_kept(
+    deliver, rows, jobs
+):
+    opened = {"type": "app_home_opened", "user": "U1", "channel": "D1", "event_ts": "5.0"}
+    for _ in range(2):
+        await deliver({**opened, "tab": "home", "view": {"blocks": ["words"]}}, event_id="E-home")
+    await deliver({**opened, "tab": "messages"})
+    found = [(task, lock, args["user_id"]) for task, lock, args in await jobs() if task != "onboard"]
+    assert found == [("home", "home:U1", "U1"), ("prompts", "prompts:U1", "U1")]
+    assert await rows("select channel_id, kind, user_id from channels") == [("D1", "im", "U1")]
+    assert await rows("select distinct payload::text from inbox_events") == [("{}",)]
+
+
 async def test_a_command_is_one_turn_without_a_thread(inbox, rows, jobs):
     body = {
         "command": "/ratchet",

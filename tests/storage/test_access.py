@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from storage import alerts, channels, messages, runbooks, search, usage, vectors
-from storage.access import EVERYONE, Viewer
+from storage.access import EVERYONE, HIDDEN, Viewer
 from storage.messages import MessageFilter
 from storage.triage import AlertName, earlier_threads, list_names, load_triage
 from storage.vectors import SpaceVector
@@ -13,6 +13,7 @@ from storage.vectors import SpaceVector
 LONG_AGO, SOON = datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
 THREAD = "1700000000.000001"
 EVERY = {"CPUB", "GPRIV", "GOTHER", "GMULTI", "DM1", "DM2"}
+ALL = EVERY | {"COPEN"}
 
 
 async def by_search(conn, viewer):
@@ -51,7 +52,7 @@ async def _by_vector(conn, viewer, **ways):
 async def by_one_channel(conn, viewer):
     return {
         channel
-        for channel in EVERY
+        for channel in ALL
         if (await search.search(conn, viewer, MessageFilter(channel_id=channel), limit=50))[0]
     }
 
@@ -62,7 +63,7 @@ async def by_alerts(conn, viewer):
 
 
 async def by_thread(conn, viewer):
-    return {channel for channel in EVERY if await messages.read_thread(conn, viewer, channel, THREAD, limit=5)}
+    return {channel for channel in ALL if await messages.read_thread(conn, viewer, channel, THREAD, limit=5)}
 
 
 async def by_list(conn, viewer):
@@ -70,11 +71,11 @@ async def by_list(conn, viewer):
 
 
 async def by_id(conn, viewer):
-    return {channel for channel in EVERY if await channels.find_visible(conn, viewer, channel)}
+    return {channel for channel in ALL if await channels.find_visible(conn, viewer, channel)}
 
 
 async def by_name(conn, viewer):
-    return {channel for channel in EVERY if await channels.find_visible(conn, viewer, f"#{channel.lower()}")}
+    return {channel for channel in ALL if await channels.find_visible(conn, viewer, f"#{channel.lower()}")}
 
 
 async def by_usage(conn, viewer):
@@ -84,13 +85,13 @@ async def by_usage(conn, viewer):
 async def by_triage(conn, viewer):
     """What people wrote below an alert; the alert of each channel bears the channel's name."""
     return {
-        message.channel_id for channel in EVERY for message in await load_triage(conn, viewer, AlertName("", channel))
+        message.channel_id for channel in ALL for message in await load_triage(conn, viewer, AlertName("", channel))
     }
 
 
 async def by_runbook(conn, viewer):
     """Runbooks whose only line stands in the channel that the alert bears the name of."""
-    found = [await runbooks.latest(conn, viewer, AlertName("", channel)) for channel in EVERY]
+    found = [await runbooks.latest(conn, viewer, AlertName("", channel)) for channel in ALL]
     return {line.channel_id for runbook in found if runbook for line in runbook.lines}
 
 
@@ -101,7 +102,7 @@ async def by_alert_names(conn, viewer):
 async def by_earlier_threads(conn, viewer):
     return {
         thread.channel_id
-        for channel in EVERY
+        for channel in ALL
         for thread in await earlier_threads(conn, viewer, AlertName("", channel), before_ts="1800000000.0", limit=9)
     }
 
@@ -185,6 +186,81 @@ SEES = {  # (who, asked in): what
 async def test_a_viewer_sees_what_the_rule_allows_and_nothing_else(conn, read):
     seen = {(user, place): await read(conn, Viewer("T1", user, place)) for user, place in SEES}
     assert seen == SEES
+
+
+SHARED = {  # (who, asked in, the policy's audience): what, where other organizations read CPUB and GPRIV
+    ("U1", "CPUB", "auto"): {"CPUB"},
+    ("U1", "CPUB", "workspace"): {"CPUB", "COPEN"},
+    ("U1", "CPUB", "channel"): {"CPUB"},
+    ("U1", "GPRIV", "auto"): {"GPRIV"},
+    ("U1", "GPRIV", "workspace"): {"GPRIV", "CPUB", "COPEN"},
+    ("U1", "COPEN", "auto"): {"CPUB", "COPEN"},
+    ("U1", "COPEN", "channel"): {"COPEN"},
+    ("U1", "DM1", "channel"): {"CPUB", "COPEN", "GPRIV", "GMULTI", "DM1"},  # nobody else reads it
+    (EVERYONE, "CPUB", "auto"): {"CPUB"},
+    (EVERYONE, "GPRIV", "auto"): {"GPRIV"},
+    (EVERYONE, "GPRIV", "workspace"): {"GPRIV", "CPUB", "COPEN"},
+    ("", "CPUB", "auto"): {"CPUB"},
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_where_other_organizations_read_along_only_the_channel_itself_is_seen(conn, memory, read):
+    await share(conn, memory)
+    seen = {key: await read(conn, Viewer("T1", key[0], key[1], audience=key[2])) for key in SHARED}
+    assert seen == SHARED
+
+
+async def share(conn, memory):
+    """Another public channel, COPEN; CPUB and GPRIV are shared."""
+    await memory.channel("COPEN")
+    await memory.say("incident", channel="COPEN", ts=THREAD, bot=True, alert="COPEN")
+    reply = await memory.say("restarted", channel="COPEN", thread_ts=THREAD)
+    await conn.execute(RUNBOOK, {"channel": "COPEN", "ts": reply})
+    space = await vectors.open_space(conn, "one/2", 2)
+    waiting = await vectors.claim(conn, space, limit=50)
+    await vectors.store(conn, space, [(message, [1.0, 0.0]) for message in waiting])
+    await channels.mark_shared(conn, "T1", ["CPUB", "GPRIV"])
+
+
+OUTSIDERS = {  # (a guest who is in COPEN and GPRIV, asked in): what
+    ("G1", "COPEN"): {"COPEN"},
+    ("G1", "CPUB"): {"CPUB", "COPEN"},  # whoever asks there reads it
+    ("G1", "GPRIV"): {"GPRIV", "COPEN"},
+    ("G1", "DMG"): {"COPEN", "GPRIV"},
+    ("G2", "DMG"): set(),
+    ("G2", ""): set(),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_guest_sees_only_the_channels_that_they_are_in(conn, memory, read):
+    await share(conn, memory)
+    await conn.execute("update channels set shared = false")
+    await memory.channel("DMG", "im", user_id="G1")
+    for channel in ("COPEN", "GPRIV"):
+        await memory.member("G1", channel)
+    seen = {key: await read(conn, Viewer("T1", *key, outsider=True)) for key in OUTSIDERS}
+    assert {key: found - {"DMG"} for key, found in seen.items()} == OUTSIDERS
+
+
+async def test_what_is_hidden_here_is_what_the_requester_would_see_in_their_dm(conn, memory):
+    await share(conn, memory)
+
+    async def hidden(*viewer, **more):
+        cur = await conn.execute(
+            f"select c.channel_id from channels c where {HIDDEN}", Viewer("T1", *viewer, **more).params()
+        )
+        return {channel_id for (channel_id,) in await cur.fetchall()}
+
+    assert await hidden("U1", "COPEN") == {"GPRIV", "GMULTI"}
+    assert await hidden("U1", "GPRIV") == {"CPUB", "COPEN", "GMULTI"}
+    assert await hidden("U1", "CPUB", audience="workspace") == {"GPRIV", "GMULTI"}
+    assert await hidden("U1", "DM1") == set()
+    assert await hidden("U2", "COPEN") == set() == await hidden("U3", "COPEN")
+    assert await hidden("U2", "CPUB") == {"COPEN"}
+    assert await hidden("U1", "CPUB", outsider=True) == {"GPRIV", "GMULTI"}
+    assert await hidden(EVERYONE, "CPUB", audience="workspace") == set()
 
 
 async def test_nothing_of_another_workspace_is_seen(conn):

@@ -130,10 +130,10 @@ async def test_an_approver_can_be_forgotten(database, memory, request_approval):
 async def test_a_channel_with_a_waiting_request_can_be_forgotten(database, memory, request_approval):
     from ratchet.forget import Target, forget
 
-    await memory.channel("C777", name="doomed")
-    await request_approval(channel="C777")
-    await forget(database, Target("channel", "C777"), say=lambda line: None, confirm=lambda: True)
-    for words in (CANARY, "C777"):
+    await memory.channel("CX77Z", name="doomed")
+    await request_approval(channel="CX77Z")
+    await forget(database, Target("channel", "CX77Z"), say=lambda line: None, confirm=lambda: True)
+    for words in (CANARY, "CX77Z"):
         assert await places(database, words) == {}, words
 
 

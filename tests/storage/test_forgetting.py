@@ -95,54 +95,54 @@ async def test_old_messages_and_the_name_of_a_forgotten_person_do_not_come_back_
 
 @pytest.fixture
 async def channel(database, memory, turn):
-    """C777, called #doomed, with messages, turns and a summary; answers elsewhere rest on it or name it."""
-    await memory.channel("C777", name="doomed", topic=CANARY)
-    await memory.member("U1", "C777")
-    wrote = await memory.say(CANARY, channel="C777")
-    await turn("100.000001", channel="C777", answer=CANARY, posted="101.000001")
-    await turn("200.000001", shown=[("C777", wrote)], answer=CANARY, posted="201.000001")
+    """CX77Z, called #doomed, with messages, turns and a summary; answers elsewhere rest on it or name it."""
+    await memory.channel("CX77Z", name="doomed", topic=CANARY)
+    await memory.member("U1", "CX77Z")
+    wrote = await memory.say(CANARY, channel="CX77Z")
+    await turn("100.000001", channel="CX77Z", answer=CANARY, posted="101.000001")
+    await turn("200.000001", shown=[("CX77Z", wrote)], answer=CANARY, posted="201.000001")
     await turn("300.000001", answer="there are #ops and #doomed.", posted="301.000001")
     await turn("400.000001", answer="lunch")
     async with database.connection() as conn:
-        await leases.take(conn, "steps:T1:C777:1.000001")
-        await usage.insert(conn, ModelCall(None, "T1", "C777", "U1", "agent", "m", 1, 1, 1, 1, 0, 1, None))
-        await audit.record(conn, who="U1", action="tool_run", details={"tool": "x", "channel_id": "C777"})
-        await inbox.insert(conn, [NewEvent("E1", "T1", "message", f"C777:{wrote}", {"text": CANARY})])
-        other = {"event": {"channel": "C777", "text": CANARY}}
-        await inbox.insert(conn, [NewEvent("E2", "T1", "message", "C777:1.000001", other)])
+        await leases.take(conn, "steps:T1:CX77Z:1.000001")
+        await usage.insert(conn, ModelCall(None, "T1", "CX77Z", "U1", "agent", "m", 1, 1, 1, 1, 0, 1, None))
+        await audit.record(conn, who="U1", action="tool_run", details={"tool": "x", "channel_id": "CX77Z"})
+        await inbox.insert(conn, [NewEvent("E1", "T1", "message", f"CX77Z:{wrote}", {"text": CANARY})])
+        other = {"event": {"channel": "CX77Z", "text": CANARY}}
+        await inbox.insert(conn, [NewEvent("E2", "T1", "message", "CX77Z:1.000001", other)])
 
 
 async def test_nothing_of_a_channel_is_left(database, channel, remove):
-    whole, said = await remove("channel", "C777")
-    assert whole and "C777 (#doomed) of T1: 1 messages, 1 questions with their answers, 1 answers elsewhere" in said[0]
-    for words in (CANARY, "C777", "doomed"):
+    whole, said = await remove("channel", "CX77Z")
+    assert whole and "CX77Z (#doomed) of T1: 1 messages, 1 questions with their answers, 1 answers elsewhere" in said[0]
+    for words in (CANARY, "CX77Z", "doomed"):
         assert await places(database, words) == {}, words
     assert await places(database, "lunch")
 
 
 async def test_a_forgotten_channel_comes_back_only_by_an_invitation(database, channel, remove):
-    await remove("channel", "C777")
+    await remove("channel", "CX77Z")
     later = "9900000000.000100"
     async with database.connection() as conn:
 
         async def arrive(event_id):
-            place = NewEvent(event_id, "T1", "message", f"C777:{later}", {"text": CANARY}, "C777", "U1")
-            turn = NewTurn(uuid4(), "T1", "C777", later, later, "U1", "mention", CANARY)
+            place = NewEvent(event_id, "T1", "message", f"CX77Z:{later}", {"text": CANARY}, "CX77Z", "U1")
+            turn = NewTurn(uuid4(), "T1", "CX77Z", later, later, "U1", "mention", CANARY)
             return (
                 await inbox.insert(conn, [place]),
-                await channels.insert_unknown(conn, [NewChannel("T1", "C777", "public")]),
-                await messages.insert(conn, message(later, channel="C777", user="U1")),
+                await channels.insert_unknown(conn, [NewChannel("T1", "CX77Z", "public")]),
+                await messages.insert(conn, message(later, channel="CX77Z", user="U1")),
                 await turns.insert(conn, turn),
             )
 
         assert await arrive("E7") == (set(), set(), False, False)
-        await channels.upsert(conn, "T1", "C777", name="doomed", kind="public", user_id=None, topic="")
-        assert await channels.get(conn, "T1", "C777") is None
+        await channels.upsert(conn, "T1", "CX77Z", name="doomed", kind="public", user_id=None, topic="")
+        assert await channels.get(conn, "T1", "CX77Z") is None
         assert await places(database, CANARY) == {}
-        await forgetting.lift(conn, "T1", "C777", "1700000000.000100")  # an invitation that was delivered late
+        await forgetting.lift(conn, "T1", "CX77Z", "1700000000.000100")  # an invitation that was delivered late
         assert await arrive("E8") == (set(), set(), False, False)
-        await forgetting.lift(conn, "T1", "C777", later)
-        assert await arrive("E9") == ({"E9"}, {"C777"}, True, True)
+        await forgetting.lift(conn, "T1", "CX77Z", later)
+        assert await arrive("E9") == ({"E9"}, {"CX77Z"}, True, True)
 
 
 async def test_a_rehearsal_and_a_no_remove_nothing(database, person, remove):

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from storage import audit, channels, inbox, messages, posts, turns, usage
+from storage import audit, channels, feedback, inbox, messages, posts, turns, usage
 from storage.access import Viewer
 from storage.channels import User
 from storage.usage import ModelCall
 
 LONG_AGO, SOON = datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
+VIEWER = Viewer("T1", "U1", "C1")
 
 
 @pytest.fixture
@@ -50,14 +51,17 @@ async def test_model_calls_are_summed_by_model_and_by_module(conn):
         model_call(team_id="T2"),
     ):
         await usage.insert(conn, call)
-    sums = await usage.sum_models(conn, "T1", LONG_AGO, SOON)
+    sums = await usage.sum_models(conn, VIEWER, LONG_AGO, SOON)
     assert [(s.model, s.requests, s.prompt_tokens, s.output_tokens, s.cost) for s in sums] == [
         ("small", 2, 50, 6, Decimal("0.100125")),
         ("large", 1, 25, 3, Decimal("0.000125")),
     ]
-    modules = await usage.sum_modules(conn, "T1", LONG_AGO, SOON)
+    modules = await usage.sum_modules(conn, VIEWER, LONG_AGO, SOON)
     assert [(m.module, m.requests, m.posts) for m in modules] == [("agent", 2, 0), ("summary", 1, 0)]
-    assert await usage.sum_models(conn, "T1", SOON, SOON + timedelta(days=1)) == []
+    assert await usage.sum_models(conn, VIEWER, SOON, SOON + timedelta(days=1)) == []
+    for viewer in (Viewer("T1", "U1", "C1", outsider=True), Viewer("T1", "U1", "C1", audience="channel")):
+        assert await usage.sum_models(conn, viewer, LONG_AGO, SOON) == []
+        assert await usage.sum_modules(conn, viewer, LONG_AGO, SOON) == []
 
 
 async def test_a_channels_messages_answers_and_thumbs_are_summed(memory, conn):
@@ -86,8 +90,19 @@ async def test_a_channels_messages_answers_and_thumbs_are_summed(memory, conn):
         await messages.add_reaction(conn, "T1", "C1", ts, user_id=user, name=name, added=True)
     [row] = await usage.sum_channels(conn, Viewer("T1", "U1", "C1"), LONG_AGO, SOON)
     assert (row.name, row.messages, row.answers, row.thumbs_up, row.thumbs_down) == ("ops", 2, 1, 2, 1)
-    [module] = await usage.sum_modules(conn, "T1", LONG_AGO, SOON)
-    assert (module.module, module.requests, module.posts) == ("agent", 0, 1)
+    # U1 has another opinion by the button, U2 the same, U4 only there; U3 reacted to another part of the answer too.
+    for user, good in (("U1", True), ("U1", False), ("U2", True), ("U4", True)):
+        await feedback.vote(conn, "T1", turn_id, user, good=good)
+    await feedback.vote(conn, "T2", turn_id, "U5", good=True)
+    await feedback.vote(conn, "T1", uuid4(), "U5", good=True)
+    more = await memory.say("more of the answer", bot=True)
+    post = await posts.insert(conn, turn_id=turn_id, part=2, channel_id="C1", thread_ts=None, text="-", module="agent")
+    await posts.set_posted(conn, post, more)
+    await messages.add_reaction(conn, "T1", "C1", more, user_id="U3", name="-1", added=True)
+    [row] = await usage.sum_channels(conn, Viewer("T1", "U1", "C1"), LONG_AGO, SOON)
+    assert (row.messages, row.answers, row.thumbs_up, row.thumbs_down) == (3, 2, 2, 2)
+    [module] = await usage.sum_modules(conn, VIEWER, LONG_AGO, SOON)
+    assert (module.module, module.requests, module.posts) == ("agent", 0, 2)
 
 
 async def test_an_event_is_stored_once_and_pruned_by_age(conn):
@@ -138,5 +153,5 @@ async def test_a_channel_that_slack_describes_keeps_its_peer_and_its_onboarding(
 async def test_sums_of_many_tokens_do_not_overflow(conn):
     for _ in range(2):
         await usage.insert(conn, model_call(prompt_tokens=2_000_000_000, output_tokens=1_500_000_000))
-    [row] = await usage.sum_models(conn, "T1", LONG_AGO, SOON)
+    [row] = await usage.sum_models(conn, VIEWER, LONG_AGO, SOON)
     assert (row.prompt_tokens, row.output_tokens) == (4_000_000_000, 3_000_000_000)

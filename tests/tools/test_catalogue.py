@@ -17,6 +17,7 @@ from langchain_core.tools import BaseTool, StructuredTool, tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 import tools
+from agent.wording import arguments_shown, name_call
 from tools.registry import BUILT_IN, CatalogueError, Effect, _installed, build_catalogue, load_catalogue
 
 BUILT_INS = [entry for entry in load_catalogue() if entry.source == BUILT_IN]
@@ -38,7 +39,16 @@ def test_every_built_in_tool_keeps_the_contract(entry):
     for name, schema in properties.items():
         assert schema.get("description"), f"{name} is not documented"
     assert "Args:" not in shown["description"]
+    assert arguments_shown(entry) <= set(properties) and found.extras.get("doing")
+    title = name_call(entry, entry.name, dict.fromkeys(properties, "x"))
+    assert title[0].isupper() and not re.search(r"[{}\[\]|]", title)
+    assert not re.search(r"[{}\[\]|]", name_call(entry, entry.name, {}))
     assert is_json(get_type_hints(found.coroutine)["return"])
+
+
+def test_no_built_in_tool_writes_to_slack_or_anywhere_else_without_approval():
+    assert {entry.name for entry in BUILT_INS if entry.effect != "read"} == {"update_doc"}
+    assert {entry.effect for entry in BUILT_INS} == {"read", "change"}
 
 
 def is_json(kind):

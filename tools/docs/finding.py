@@ -6,15 +6,16 @@ import asyncio
 from dataclasses import replace
 
 from storage import document_search
+from storage.access import Viewer
 from storage.db import Database
 from storage.document_search import Found, confidence
 from tools.context import QUERY_CHARS, Embedder, EmbeddingError, embed_query
 
 
 async def find_in_docs(
-    database: Database, embedder: Embedder | None, question: str, *, limit: int
+    database: Database, embedder: Embedder | None, question: str, *, limit: int, viewer: Viewer | None = None
 ) -> tuple[Found, str | None]:
-    """The best passages, with a note for the model where they were found by words alone.
+    """The best passages, with a note for the model where they were found by words alone. No viewer: for operators.
 
     Vectors are made behind the texts. Where those of the best passages are not there yet, they are made now: by words
     alone it cannot be told what the documentation is not about.
@@ -25,7 +26,7 @@ async def find_in_docs(
             space = await document_search.find_space(conn, embedder.space)
     vector, note = await embed_query(embedder, space, question) if space or not embedder else (None, None)
     async with database.connection() as conn:
-        found = await document_search.search(conn, question, limit=limit, vector=vector)
+        found = await document_search.search(conn, question, limit=limit, vector=vector, viewer=viewer)
     if embedder and found.unembedded and note is None:
         found = await _compare(embedder, question, found)
     return found, note

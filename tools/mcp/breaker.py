@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-FAILURES = 3
-OPEN_SECONDS = 60.0
-
 
 class Breaker:
     """Opens after some failures in a row; when its time is over, one call may try."""
@@ -15,8 +12,8 @@ class Breaker:
     def __init__(
         self,
         *,
-        failures: int = FAILURES,
-        open_seconds: float = OPEN_SECONDS,
+        failures: int,
+        open_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = failures
@@ -35,13 +32,16 @@ class Breaker:
         self._opened_at = self._clock()
         return 0.0
 
-    def succeeded(self) -> None:
-        """Close it."""
+    def succeeded(self) -> bool:
+        """Close it, and say whether it was open."""
+        was_open = self._failures >= self._most
         self._failures = 0
+        return was_open
 
-    def failed(self) -> bool:
-        """Count a failure, and say whether this one opened it."""
+    def failed(self) -> int:
+        """Count a failure. Returns how many there were in a row if it is open now, else 0."""
         self._failures += 1
-        if self._failures >= self._most:
-            self._opened_at = self._clock()
-        return self._failures == self._most
+        if self._failures < self._most:
+            return 0
+        self._opened_at = self._clock()
+        return self._failures

@@ -138,7 +138,7 @@ class Connection:
         await asyncio.wait({self._keeper})
 
     async def _keep(self) -> None:
-        opened = open_process(self._spec) if self._spec.command else open_http(self._spec)
+        opened = open_process(self._spec) if self._spec.command else open_http(self._spec, self._break)
         try:
             async with (
                 opened as (incoming, outgoing),
@@ -158,10 +158,13 @@ class Connection:
         self, message: RequestResponder[ServerRequest, ClientResult] | ServerNotification | Exception
     ) -> None:
         if isinstance(message, Exception):  # what came cannot be read: no answer to a call will be found either
-            self._fault = message
-            self._stop.set()
+            self._break(message)
         elif isinstance(message, ServerNotification) and isinstance(message.root, ToolListChangedNotification):
             self.stale = True
+
+    def _break(self, fault: Exception) -> None:
+        self._fault = fault
+        self._stop.set()
 
     def _live(self) -> ClientSession:
         if self._session is None:

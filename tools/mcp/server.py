@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from tools.mcp.spec import CallRefused, ConnectionLost, ServerError, ServerSpec,
 
 log = structlog.get_logger()
 CHANGED = "changed since it was pinned"
+Tell = Callable[[str, int, str], Awaitable[None]]  # server, failures in a row (0: it works again), the last one
 
 
 class Unsettled(ToolException):
@@ -32,13 +33,14 @@ class Server:
     own names), and ``refused`` which of them are not offered, and why.
     """
 
-    def __init__(self, spec: ServerSpec, breaker: Breaker | None = None) -> None:
+    def __init__(self, spec: ServerSpec, breaker: Breaker | None = None, tell: Tell | None = None) -> None:
         self.spec = spec
         self.problem: str | None = None
         self.definitions: dict[str, dict[str, Any]] = {}
         self.refused: dict[str, str] = {}
         self._pins = dict(spec.pins)
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or Breaker(failures=spec.failures, open_seconds=spec.rest_seconds)
+        self._tell = tell
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
         self._draining: dict[Connection, asyncio.Task[None]] = {}
@@ -49,7 +51,11 @@ class Server:
         return "" if INSTRUCTIONS in self.refused else self.definitions.get(INSTRUCTIONS, {}).get("instructions", "")
 
     async def read(self) -> list[tuple[str, str, str]]:
-        """Start it, ask for its tools, and end it. Returns what can be pinned: name, SHA-256, definition (JSON)."""
+        """Start it, ask for its tools, and end it. Returns what can be pinned: name, SHA-256, definition (JSON).
+
+        A connection that is open goes on as long as its calls do.
+        """
+        self._retire(self._connection)
         connection = Connection(self.spec)
         try:
             await connection.open()
@@ -107,10 +113,10 @@ class Server:
         try:
             text = await self._attempt(tool, arguments)
         except CallRefused as error:
-            self._breaker.succeeded()
+            await self._succeeded()
             raise Unsettled(f"{self._named(tool)} was refused by its server: {error}") from error
         except ServerError as error:
-            self._failed(error)
+            await self._failed(error)
             if isinstance(error, ConnectionLost):
                 raise Unsettled(
                     f"{self._named(tool)} was cut off ({error}): whether it had an effect is unknown. "
@@ -118,9 +124,9 @@ class Server:
                 ) from error
             raise ToolException(f"The MCP server {self.spec.name} cannot be reached: {error}.") from error
         except ToolException:
-            self._breaker.succeeded()
+            await self._succeeded()
             raise
-        self._breaker.succeeded()
+        await self._succeeded()
         return text
 
     async def close(self) -> None:
@@ -182,10 +188,19 @@ class Server:
         await connection.close()
         del self._draining[connection]
 
-    def _failed(self, error: ServerError) -> None:
+    async def _failed(self, error: ServerError) -> None:
         log.warning("an MCP server failed", server=self.spec.name, error=str(error))
-        if self._breaker.failed():
+        failures = self._breaker.failed()
+        if failures == self.spec.failures:
             log.error("an MCP server fails again and again and is left alone for a while", server=self.spec.name)
+        if failures and self._tell:
+            await self._tell(self.spec.name, failures, str(error))
+
+    async def _succeeded(self) -> None:
+        if self._breaker.succeeded():
+            log.info("an MCP server works again", server=self.spec.name)
+            if self._tell:
+                await self._tell(self.spec.name, 0, "")
 
     def _take(self, offer: Offer) -> dict[str, dict[str, Any]]:
         return {name: said for name, said in offer.definitions().items() if self._taken(name)}

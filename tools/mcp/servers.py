@@ -36,8 +36,36 @@ class ToolState:
 class McpServers:
     """The configured servers, their tools and their instructions."""
 
-    def __init__(self, servers: Sequence[Server]) -> None:
-        self.servers = servers
+    def __init__(self, specs: Sequence[ServerSpec], database: Database) -> None:
+        self.servers = [Server(spec, tell=self._note) for spec in specs]
+        self._database = database
+        self._seconds = {spec.name: spec.rest_seconds for spec in specs}
+        self._pinned: set[tuple[str, str, str]] = set()
+
+    async def read(self, servers: Sequence[Server]) -> None:
+        """Read servers' tools, all at once and in limited time, and pin what was never seen before."""
+        offers = await asyncio.gather(*(server.read() for server in servers))
+        async with self._database.connection() as conn:
+            for server, offer in zip(servers, offers, strict=True):
+                await mcp_tools.remember(conn, server.spec.name, offer)
+            pins = await mcp_tools.load(conn)
+        self._pinned = {(pin.server, pin.tool, pin.sha256) for pin in pins}
+        for server in servers:
+            server.pin({pin.tool: (pin.sha256, pin.definition) for pin in pins if pin.server == server.spec.name})
+
+    async def renew(self) -> bool:
+        """Read the servers again of which something was pinned meanwhile, elsewhere; says whether there were any."""
+        async with self._database.connection() as conn:
+            news = await mcp_tools.list_hashes(conn) - self._pinned
+        names = {name for name, _, _ in news}
+        servers = [server for server in self.servers if server.spec.name in names]
+        if servers:
+            await self.read(servers)
+        return bool(servers)
+
+    async def close(self) -> None:
+        """End all processes and sessions."""
+        await asyncio.gather(*(server.close() for server in self.servers))
 
     def tools(self) -> list[tuple[str, BaseTool]]:
         """The tools that can be offered, with their sources."""
@@ -67,6 +95,18 @@ class McpServers:
         ]
         return prompts.render("mcp_servers", servers="\n\n".join(said)) if said else ""
 
+    async def _note(self, server: str, failures: int, problem: str) -> None:
+        """Keep how a server does, for operators; the call goes on without that."""
+        try:
+            async with self._database.connection() as conn:
+                if failures:
+                    seconds = self._seconds[server]
+                    await mcp_tools.note_failing(conn, server, failures, problem, seconds=seconds)
+                else:
+                    await mcp_tools.note_working(conn, server)
+        except Exception as error:  # the database may be away; the turn will see for itself
+            log.warning("it was not noted how an MCP server does", server=server, error=str(error))
+
 
 def source(server: Server) -> str:
     """Where its tools come from, in the catalogue's words."""
@@ -75,25 +115,20 @@ def source(server: Server) -> str:
 
 @asynccontextmanager
 async def open_servers(specs: Sequence[ServerSpec], database: Database) -> AsyncIterator[McpServers]:
-    """Read every server's tools, all at once and in limited time, and pin what was never seen before.
+    """Read every server's tools, and pin what was never seen before.
 
     A server that does not answer is offered as it was at first sight, or, if it was never seen, left out. Each is
     started again at the first call of one of its tools, and ended with the context.
     """
-    servers = [Server(spec) for spec in specs]
-    offers = await asyncio.gather(*(server.read() for server in servers))
-    async with database.connection() as conn:
-        for server, offer in zip(servers, offers, strict=True):
-            await mcp_tools.remember(conn, server.spec.name, offer)
-        pins = await mcp_tools.load(conn)
-    for server in servers:
-        server.pin({pin.tool: (pin.sha256, pin.definition) for pin in pins if pin.server == server.spec.name})
+    opened = McpServers(specs, database)
+    await opened.read(opened.servers)
+    for server in opened.servers:
         if server.problem:
-            what = "offered as it was first seen" if server.definitions else "left out until a restart"
+            what = "offered as it was first seen" if server.definitions else "left out until it is seen"
             log.warning(
                 "an MCP server did not answer", server=server.spec.name, problem=server.problem, consequence=what
             )
     try:
-        yield McpServers(servers)
+        yield opened
     finally:
-        await asyncio.gather(*(server.close() for server in servers))
+        await opened.close()

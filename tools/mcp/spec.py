@@ -18,7 +18,8 @@ class ServerSpec:
     ``effects`` says what tools do to the world; one that it does not name changes something. ``allow`` names the
     tools to take, None takes all. ``pins`` holds the SHA-256 (hex) that a tool's definition must have; a tool without
     one is pinned when it is first seen. ``timeout_seconds`` limits one call;
-    starting the server has a limit of its own.
+    starting the server has a limit of its own. After ``failures`` failures in a row it is left alone for
+    ``rest_seconds``.
     """
 
     name: str
@@ -30,6 +31,8 @@ class ServerSpec:
     effects: Mapping[str, Literal["read", "post", "change"]] = field(default_factory=dict)
     allow: frozenset[str] | None = None
     timeout_seconds: float = 30.0
+    failures: int = 3
+    rest_seconds: float = 60.0
     pins: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from ratchet.cli import app
 from ratchet.documentation.commands import run_ask, run_refresh
 from ratchet.documentation.factory import check_sources
 from ratchet.documentation.source import SourceError
@@ -39,8 +41,9 @@ async def test_refreshing_says_what_it_did_and_fails_where_a_source_does(setting
     assert "  bad.md: it is not UTF-8 (at byte 0); an old copy stays" in capsys.readouterr().out
     (tmp_path / "docs").rename(tmp_path / "elsewhere")
     assert await run_refresh(settings, []) == 1
-    said = capsys.readouterr().out
-    assert "error: runbooks: the folder " in said and "What was stored of it stays." in said
+    said = capsys.readouterr()
+    assert "error: runbooks: the folder " in said.out and "What was stored of it stays." in said.out
+    assert " of 0 documents" not in said.err
     with pytest.raises(SettingsError, match="did you mean runbooks"):
         await run_refresh(settings, ["runboks"])
 
@@ -71,11 +74,23 @@ async def test_a_model_answers_with_the_sources(settings, capsys):
         local = settings.model_copy(update={"openai": openai})
         assert await run_ask(local, "how do I run a billing failover?", search_only=False, limit=3) == 0
         said = capsys.readouterr().out
-        assert "search_docs(" in said and "billctl failover" in said
+        assert "Searching the docs for" in said and "billctl failover" in said
         assert "Sources:\n  docs://runbooks/billing.md#L" in said
         assert await run_ask(local, "how do I book a flight to Lisbon?", search_only=False, limit=3) == 1
         said = capsys.readouterr().out
         assert "does not cover" in said and "Sources:" not in said and "docs://" not in said
+
+
+def test_a_question_needs_no_quotes(monkeypatch):
+    asked = []
+
+    async def run(settings, question, **options):
+        asked.append((question, options["limit"]))
+        return 0
+
+    monkeypatch.setattr("ratchet.documentation.commands.run_ask", run)
+    assert CliRunner().invoke(app, ["ask-docs", "how", "do", "I", "fail", "over?", "-n", "3"]).exit_code == 0
+    assert asked == [("how do I fail over?", 3)]
 
 
 async def test_the_doctor_names_each_source(settings, tmp_path):

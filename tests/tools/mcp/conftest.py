@@ -4,29 +4,50 @@ import asyncio
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+import sandbox.mcp_server
+from tests.tools.mcp import program
 from tools.mcp.servers import open_servers
 from tools.mcp.spec import ServerSpec
 
-PROGRAM = Path(__file__).with_name("program.py")
+DESK = (sys.executable, ["-I", "-S", sandbox.mcp_server.__file__])  # it needs no packages, and so starts at once
 
 
-def desk(*, name="desk", timeout_seconds=20.0, effects=(), allow=None, pins=(), **env):
-    """The test's server as a child process."""
+def desk(*, name="desk", timeout_seconds=20.0, effects=(), allow=None, pins=(), more=(), **env):
+    """The sandbox's server, which misbehaves as one likes, as a child process."""
+    command, args = DESK
     return ServerSpec(
         name,
-        command=sys.executable,
-        args=[str(PROGRAM)],
+        command=command,
+        args=args,
         env={"PATH": os.environ["PATH"], **env},
         effects=dict(effects),
         allow=allow,
         timeout_seconds=timeout_seconds,
         pins=dict(pins),
+        **dict(more),
     )
+
+
+def official():
+    """A server that is written with the official package, as a child process."""
+    return ServerSpec(
+        "desk",
+        command=sys.executable,
+        args=[program.__file__],
+        env={"PATH": os.environ["PATH"]},
+        effects={"add": "read", "count": "post"},
+    )
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch):
+    """What hangs is killed after a fifth of a second."""
+    monkeypatch.setattr("tools.mcp.stdio.GRACE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -53,33 +74,22 @@ async def ask(servers, name, **arguments):
 
 
 class HttpDesk:
-    """The test's server on a port of this machine; it can be stopped and started again."""
+    """A server of the official package on a port of this machine; it can be stopped and started again."""
 
     def __init__(self):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.process = None
+        self._stack = ExitStack()
 
-    async def start(self, **env):
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(PROGRAM), str(self.port), env={"PATH": os.environ["PATH"], **env}
-        )
+    async def start(self):
+        server = self._stack.enter_context(program.serve(self.port))
         async with asyncio.timeout(20):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    await writer.wait_closed()
-                    return
+            while not server.started:
+                await asyncio.sleep(0.01)
 
-    async def stop(self):
-        if self.process and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
+    def stop(self):
+        self._stack.close()
 
     def spec(self, **more):
         return ServerSpec("desk", url=f"http://127.0.0.1:{self.port}/mcp", **{"timeout_seconds": 20.0, **more})
@@ -90,4 +100,11 @@ async def http_desk():
     server = HttpDesk()
     await server.start()
     yield server
-    await server.stop()
+    await asyncio.to_thread(server.stop)
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

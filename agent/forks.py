@@ -1,0 +1,81 @@
+"""Answering again from where an earlier turn stood before its answer: its tool results kept, a correction added.
+
+The new turn is a LangGraph thread of its own, which begins with the messages of the old one's last checkpoint, without
+its answer. What was found for somebody else is not used, nor what the requester may not see any more; and after some
+days the checkpoints are gone. Then the question is asked anew, with the correction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+
+import prompts
+from agent.graph import Graph
+from agent.repair import complete
+from storage import retries
+from storage.access import Viewer
+from storage.db import Database
+from storage.retries import Retried
+from storage.turns import Turn
+
+
+@dataclass(frozen=True)
+class Fork:
+    """What a retry begins with.
+
+    Attributes:
+        retried: the turn whose answer is to be corrected.
+        messages: the new turn's first messages; the last one is the correction.
+        reason: why nothing that was found then is used; empty where it is.
+    """
+
+    retried: Retried
+    messages: tuple[AnyMessage, ...]
+    reason: str = ""
+
+    @property
+    def replaced(self) -> frozenset[UUID]:
+        """The turns that the history is shown without: it begins with them, or they show what may not be seen."""
+        return frozenset() if self.reason and self.retried.is_visible else frozenset(self.retried.chain)
+
+
+async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer) -> Fork | None:
+    """What a retry begins with; None where the turn that it is about is gone.
+
+    Memberships must be fresh: they decide what may be used.
+    """
+    if turn.retry_of is None:
+        return None
+    async with database.connection() as conn:
+        retried = await retries.find(conn, viewer, turn.retry_of)
+    if retried is None or retried.is_erased:
+        return None
+    reason, found = "", list[AnyMessage]()
+    if retried.requester_id != turn.requester_id:
+        reason = "It rests on what was found for somebody else, so I looked everything up anew."
+    elif not retried.is_visible:
+        reason = "It rests on messages that you cannot read now, so I looked everything up anew."
+    else:
+        found = await _found(graph, f"{turn.thread_key}#{retried.turn_id}")
+        if not found:
+            reason = "What was found for it is not kept any more, so I looked everything up anew."
+    if reason:
+        text = prompts.render("retry_anew", question=retried.question, correction=turn.question)
+    else:
+        text = prompts.render("retry", answer=retried.answer or "(none)", correction=turn.question)
+        async with database.connection() as conn:
+            await retries.inherit_sources(conn, retried.turn_id, turn.turn_id)
+    return Fork(retried, (*found, HumanMessage(text, id=str(turn.turn_id))), reason)
+
+
+async def _found(graph: Graph, thread_id: str) -> list[AnyMessage]:
+    """A turn's messages without its answer."""
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    messages: list[AnyMessage] = complete((await graph.aget_state(config)).values.get("messages", []))
+    while messages and isinstance(messages[-1], AIMessage) and not messages[-1].tool_calls:
+        messages.pop()
+    return messages
