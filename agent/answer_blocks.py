@@ -114,4 +114,4 @@ def _is_closed(lines: list[str], markup: str) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable("table")
+    return MarkdownIt("commonmark", {"html": False}).enable("table").disable("inline")

@@ -22,7 +22,7 @@ LIST_OF_SOURCES = re.compile(
     r"(?:the |my )?(?:evidence|sources?|references?|based on|footnotes|citations?)\b", re.IGNORECASE
 )
 ALL_OF_IT = re.compile(r"(?:all|both|these|those|this|everything|the (?:above|list|table|numbers))\b", re.IGNORECASE)
-NUMBER = re.compile(r"(?<![\w.:])(?:\d{1,2}:\d{2}(?!\d)|\d[\d,]*(?:\.\d+)?(?![\w.]*\w))")
+NUMBER = re.compile(r"(?<![\w.:])(?:\d{1,2}:\d{2}(?!\d)|\d[\d,]*(?:\.\d+)?(?!\.*\w))")
 NAMED = re.compile(
     r"(?<![\w/@.-])(?=[\w/@.-]*[A-Za-z])(?:[\w/@-]*[a-z][A-Z][\w/@-]*|\w+_\w+|[\w-]*\d(?:[\w.-]*\w)?|\w[\w-]*\.[\w.-]*\w)"
 )
@@ -113,6 +113,11 @@ class Backing:
         self.texts = [self.answer.text(block) for block in self.blocks]
         self._own = [self._named(text) if self._has_words(at) else [] for at, text in enumerate(self.texts)]
         self._found = [[] if self._own[at] else self._recognise(at) for at in range(len(self.blocks))]
+        self._introduces = [text.rstrip().rstrip("*_").endswith(":") for text in self.texts[:-1]] + [False]
+        self._led = self._find_led()
+        self._given = self._find_given()
+        self._after = self._find_after()
+        self._behind = self._find_behind()
 
     def cites(self, at: int) -> bool:
         """Whether a block names a call itself."""
@@ -120,33 +125,19 @@ class Backing:
 
     def unnamed(self, at: int) -> list[Call]:
         """The calls that a block does not name, nor what introduces it, but whose results it links to or quotes."""
-        return [] if self._given(at) else self._found[at]
+        return [] if self._given[at] else self._found[at]
 
     def behind(self, at: int) -> list[Call]:
         """The calls that a block rests on: its own, its lead's, its list's, its section's, or what is said after it."""
-        if self.blocks[at].kind in {"code", "quote", "heading"}:
-            return []
-        return (
-            self._own[at]
-            or self._found[at]
-            or self._given(at)
-            or self._below(at)
-            or self._after(at)
-            or self._section(at)
-            or self.for_all
-        )
+        return self._behind[at]
 
     def led_by(self, at: int) -> list[int]:
         """The items and tables that a block introduces."""
-        return [
-            each
-            for each in range(at + 1, len(self.blocks))
-            if self.blocks[each].lead == at and self.blocks[each].kind in {"item", "table"}
-        ]
+        return self._led[at]
 
     def introduces(self, at: int) -> bool:
         """Whether a block ends with a colon and something follows."""
-        return self.texts[at].rstrip().rstrip("*_").endswith(":") and at + 1 < len(self.blocks)
+        return self._introduces[at]
 
     def _has_words(self, at: int) -> bool:
         return self.blocks[at].kind != "code"
@@ -192,30 +183,57 @@ class Backing:
             return []
         return [call for call in self._newest_first if all(call.holds(fact) for fact in facts)][:1]
 
-    def _given(self, at: int) -> list[Call]:
-        """What the lead of an item, a table or a further paragraph of an item rests on."""
-        block = self.blocks[at]
-        if block.lead is None or block.kind == "heading" or (block.kind == "paragraph" and not block.depth):
-            return []
-        return self._own[block.lead] or self._given(block.lead)
+    # Each of these goes over all blocks once: what holds for one must not be looked up anew for every other one.
+
+    def _find_led(self) -> list[list[int]]:
+        """The items and tables that each block introduces."""
+        led: list[list[int]] = [[] for _ in self.blocks]
+        for at, block in enumerate(self.blocks):
+            if block.lead is not None and block.kind in {"item", "table"}:
+                led[block.lead].append(at)
+        return led
+
+    def _find_given(self) -> list[list[Call]]:
+        """What the leads of items, tables and further paragraphs of items rest on."""
+        given: list[list[Call]] = []
+        for block in self.blocks:
+            if block.lead is None or block.kind == "heading" or (block.kind == "paragraph" and not block.depth):
+                given.append([])
+            else:  # a lead stands before what it introduces
+                given.append(self._own[block.lead] or given[block.lead])
+        return given
+
+    def _find_after(self) -> list[list[Call]]:
+        """The calls that the sentences right after lists and tables name for all of them."""
+        after: list[list[Call]] = []
+        calls: list[Call] = []
+        for at in range(len(self.blocks) - 1, -1, -1):
+            block = self.blocks[at]
+            after.append(calls if block.kind in {"item", "table"} else [])
+            if not block.depth:
+                calls = self._own[at] if block.kind == "paragraph" and self._own[at] and self._is_about_all(at) else []
+        return after[::-1]
+
+    def _is_about_all(self, at: int) -> bool:
+        """Whether a sentence after a list or table speaks of all of it."""
+        words = claims.plain(references.rewrite(self.texts[at], lambda _: ""))
+        return bool(claims.count_words(words) <= 3 or LIST_OF_SOURCES.match(words) or ALL_OF_IT.match(words))
+
+    def _find_behind(self) -> list[list[Call]]:
+        behind: list[list[Call]] = []
+        section: list[Call] = []  # named by the last heading
+        for at, block in enumerate(self.blocks):
+            if block.kind in {"code", "quote", "heading"}:
+                behind.append([])
+            else:
+                of_itself = self._own[at] or self._found[at] or self._given[at] or self._below(at)
+                behind.append(of_itself or self._after[at] or section or self.for_all)
+            if block.kind == "heading":
+                section = self._own[at]
+        return behind
 
     def _below(self, at: int) -> list[Call]:
         """What the list or table that a block introduces rests on."""
         if not self.introduces(at):
             return []
         return list(dict.fromkeys(call for each in self.led_by(at) for call in self._own[each] or self._found[each]))
-
-    def _after(self, at: int) -> list[Call]:
-        """The calls that the sentence right after a list or table names for all of it."""
-        if self.blocks[at].kind not in {"item", "table"}:
-            return []
-        following = next((each for each in range(at + 1, len(self.blocks)) if not self.blocks[each].depth), None)
-        if following is None or self.blocks[following].kind != "paragraph":
-            return []
-        words = claims.plain(references.rewrite(self.texts[following], lambda _: ""))
-        about_it = claims.count_words(words) <= 3 or LIST_OF_SOURCES.match(words) or ALL_OF_IT.match(words)
-        return self._own[following] if about_it else []
-
-    def _section(self, at: int) -> list[Call]:
-        heading = next((each for each in range(at - 1, -1, -1) if self.blocks[each].kind == "heading"), None)
-        return [] if heading is None else self._own[heading]

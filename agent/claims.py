@@ -15,9 +15,11 @@ LEAST_WORDS, LEAST_FOREIGN_WORDS = 3, 4
 WORD = re.compile(r"\w[\w'’./:@#-]*")
 ADDRESS = r"https?://[^\s<>()|]+"
 LINK = re.compile(rf"!?\[([^\[\]]*)\]\([^()\s]*\)|<{ADDRESS}\|([^<>|]*)>|<[^<>\s]+>|{ADDRESS}")
-SENTENCE_END = re.compile(r"[.!?][\"”’)*_]*(?:[ \t]*\[[\d, ]+\])*[\"”’)*_]*\s+(?=[^a-z\s])")
-ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|ca|cf|incl|no|nr)|(?:^|\s)\d+)\.\s+\Z", re.IGNORECASE)
-QUOTATION = re.compile(r"“[^”]*”|„[^“”]*[“”]|«[^»]*»|\"[^\"\n]*\"")
+SENTENCE_END = re.compile(r"[.!?][\"”’)*_]*(?:(?:[ \t]*\[[\d, ]+\])+[\"”’)*_]*)?\s+(?=[^a-z\s])")
+ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|ca|cf|incl|no|nr)|(?<!\S)\d{1,9})\.\s+\Z", re.IGNORECASE)
+LONGEST_ABBREVIATION = 9  # characters before its period
+# Of a limited length: signs that nothing closes must not each be followed to the end of the text.
+QUOTATION = re.compile(r"“[^”]{0,1000}+”|„[^“”]{0,1000}+[“”]|«[^»]{0,1000}+»|\"[^\"\n]*\"")
 ENGLISH_WORDS = """
     a an and are as at be because but by did do does for from had has have how i if in into is it its last no not of on
     or so than that the then there they this to was we were what when which who why will with would you your
@@ -155,8 +157,9 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
     """The sentences of a text with the places where they begin; code spans are not parted."""
     hidden = SPAN.sub(lambda span: "`" + "x" * (len(span[0]) - 2) + "`", text)
     begin = 0
-    for end in [*(found.end() for found in SENTENCE_END.finditer(hidden)), len(text)]:
-        if end < len(text) and ABBREVIATION.search(hidden[begin:end]):
+    ends = [(found.start(), found.end()) for found in SENTENCE_END.finditer(hidden)]
+    for period, end in [*ends, (len(text), len(text))]:
+        if end < len(text) and ABBREVIATION.search(hidden, max(begin, period - LONGEST_ABBREVIATION), end):
             continue
         if sentence := text[begin:end].strip():
             yield begin + text[begin:end].index(sentence), sentence
@@ -166,7 +169,7 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 def plain(text: str) -> str:
     """The words of Markdown, in a line."""
     shown = LINK.sub(lambda link: link[1] or link[2] or " ", text)
-    return " ".join(re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^[\s>]*#{1,6}\s", " ", shown).split())
+    return " ".join(re.sub(r"[*`~]+|(?<!\w)_+|(?<!_)_++(?!\w)|^[\s>]*#{1,6}\s", " ", shown).split())
 
 
 def count_words(text: str) -> int:

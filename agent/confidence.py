@@ -18,7 +18,7 @@ TOLD = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-END = re.compile(r"[.!;:]?[\"”’)*_]*\s*\Z")
+CLOSING = '"”’)*_'  # signs that may stand behind the period of a sentence
 UNSAID = 1  # where the model does not say it
 
 
@@ -48,8 +48,8 @@ def limit(text: str, highest: int) -> tuple[str, bool]:
 
 def add(text: str, start: int, sentence: str, highest: int) -> str:
     """The text with a confidence at the end of a sentence that begins at ``start``."""
-    end = END.search(sentence)
-    at = start + (end.start() if end else len(sentence))
+    words = sentence.rstrip().rstrip(CLOSING)
+    at = start + len(words) - words.endswith((".", "!", ";", ":"))
     return f"{text[:at].rstrip()} {_words(min(highest, UNSAID))}{text[at:]}"
 
 

@@ -130,6 +130,7 @@ class TurnContext(ToolContext):
         allowed_tools: names that the channel's policy allows.
         system_prompt: the rendered prompt.
         history: the thread's conversation before this turn.
+        last_reference: the highest number that results of the thread have, seen or not (agent/references.py).
         records: model and tool calls that are not committed yet.
         budget: what model calls of this channel may cost.
         deadline: event-loop time (seconds) at which the turn must answer.
@@ -149,6 +150,7 @@ class TurnContext(ToolContext):
     deadline: float
     budget: Budget = field(default=Budget())
     history: tuple[AnyMessage, ...] = field(default=(), repr=False)
+    last_reference: int = 0
     records: Records = field(default_factory=Records, repr=False)
     message_ts: str | None = None
     approving: Approving | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 
 from agent import answer_blocks, claims, confidence, references
 from agent.backing import ADDRESS, Backing, Call, facts_in, messages_in
@@ -26,7 +27,7 @@ MESSAGE = re.compile(rf"{ADDRESS}/archives/[A-Z0-9]+/p\d{{16}}(?:\?[^\s\"'<>()\[
 SOURCE = re.compile(rf'"(?:source|url|html_url|link|pull_request)":\s*"({ADDRESS})"')
 # In Markdown, in Slack's own form, or bare.
 WRITTEN_LINK = re.compile(
-    rf"!?\[(?P<label>[^\[\]\n]*)\]\(<?(?P<url>{ADDRESS})>?[^()\n]*\)"
+    rf"!?\[(?P<label>[^\[\]\n]*)\]\(<?(?P<url>(?>{ADDRESS}))>?[^()\n]*\)"
     rf"|<(?P<slack>{ADDRESS})(?:\|(?P<name>[^<>|\n]*))?>|(?P<bare>{ADDRESS})"
 )
 
@@ -63,6 +64,10 @@ class _Writer:
         self._workspace = workspace
         self._invented = invented
         self._numbers: dict[str, int] = {}
+        # Asked of a lead for each of what it introduces.
+        self._leads = cache(self._find_leads)
+        self._announces_plans = cache(self._find_plans)
+        self._announces_causes = cache(self._find_causes)
 
     def write(self, *, looked_up: bool) -> str:
         positions = range(len(self._backing.blocks))
@@ -109,7 +114,10 @@ class _Writer:
         """Whether a list is of what can or should be done."""
         while lead is not None and self._backing.blocks[lead].kind == "item":
             lead = self._backing.blocks[lead].lead
-        if lead is None or not (self._backing.blocks[lead].kind == "heading" or self._backing.introduces(lead)):
+        return lead is not None and self._announces_plans(lead)
+
+    def _find_plans(self, lead: int) -> bool:
+        if not (self._backing.blocks[lead].kind == "heading" or self._backing.introduces(lead)):
             return False
         return claims.announces_plans(self._backing.texts[lead].rsplit("\n", 1)[-1])
 
@@ -127,7 +135,7 @@ class _Writer:
                 marked.add(at)
         return marked
 
-    def _leads(self, lead: int) -> bool:
+    def _find_leads(self, lead: int) -> bool:
         """Whether a mark at a block counts for all that it introduces."""
         if self._backing.blocks[lead].kind not in {"paragraph", "item"}:
             return False
@@ -172,7 +180,7 @@ class _Writer:
             return None
         return next(((start, said) for start, said in claims.sentences(text) if claims.claims(said)), None)
 
-    def _announces_causes(self, lead: int) -> bool:
+    def _find_causes(self, lead: int) -> bool:
         text = self._backing.texts[lead]
         is_short = claims.count_words(claims.plain(text)) <= 5
         is_heading = self._backing.blocks[lead].kind == "heading" or self._backing.introduces(lead)
@@ -206,10 +214,10 @@ class _Writer:
         """The calls that are cited, with what came of them, and links where the answer has none."""
         if not self._numbers:
             return ""
-        lines = [EVIDENCE]
+        lines, linked = [EVIDENCE], messages_in(body)
         for reference, number in self._numbers.items():
             call = self._calls[reference]
-            shown = [] if call.messages & messages_in(body) else _links(call.result)
+            shown = [] if call.messages & linked else _links(call.result)
             links = ", ".join(f"[{_label(url)}]({url})" for url in shown if url not in body)
             outcome = name_outcome(call.entry, call.result)
             words = ": ".join(part for part in (_harmless(call.words), outcome) if part)

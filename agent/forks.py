@@ -8,6 +8,7 @@ days the checkpoints are gone. Then the question is asked anew, with the correct
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -22,6 +23,8 @@ from storage.db import Database
 from storage.retries import Retried
 from storage.turns import Turn
 
+BEGUN = "begun"  # of a retry's correction: whether what was found before stands in front of it
+
 
 @dataclass(frozen=True)
 class Fork:
@@ -34,8 +37,13 @@ class Fork:
     """
 
     retried: Retried
-    messages: tuple[AnyMessage, ...]
+    messages: list[AnyMessage]
     reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Whether what was found then is used; stored with the correction, for attempts that resume."""
+        return "anew" if self.reason else "kept"
 
     @property
     def replaced(self) -> frozenset[UUID]:
@@ -58,24 +66,43 @@ async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer) -> 
     if retried.requester_id != turn.requester_id:
         reason = "It rests on what was found for somebody else, so I looked everything up anew."
     elif not retried.is_visible:
-        reason = "It rests on messages that you cannot read now, so I looked everything up anew."
+        reason = "It rests on what may not be shown to you here now, so I looked everything up anew."
     else:
-        found = await _found(graph, f"{turn.thread_key}#{retried.turn_id}")
+        found = await _found(graph, turn, retried.turn_id)
         if not found:
             reason = "What was found for it is not kept any more, so I looked everything up anew."
     if reason:
         text = prompts.render("retry_anew", question=retried.question, correction=turn.question)
+        async with database.connection() as conn:
+            await retries.inherit_question(conn, retried.turn_id, turn.turn_id)
     else:
         text = prompts.render("retry", answer=retried.answer or "(none)", correction=turn.question)
         async with database.connection() as conn:
             await retries.inherit_sources(conn, retried.turn_id, turn.turn_id)
-    return Fork(retried, (*found, HumanMessage(text, id=str(turn.turn_id))), reason)
+    if retried.is_reset:  # what was said in the thread before the first question stays behind
+        asked = str(retried.chain[-1])
+        found = [HumanMessage(retried.first_question, id=asked) if m.id == asked else m for m in found]
+    begun = Fork(retried, [*found], reason)
+    begun.messages.append(HumanMessage(text, id=str(turn.turn_id), additional_kwargs={BEGUN: begun.kind}))
+    return begun
 
 
-async def _found(graph: Graph, thread_id: str) -> list[AnyMessage]:
-    """A turn's messages without its answer."""
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-    messages: list[AnyMessage] = complete((await graph.aget_state(config)).values.get("messages", []))
+def thread_id(thread_key: str, turn_id: UUID) -> str:
+    """The name of a turn's checkpoints."""
+    return f"{thread_key}#{turn_id}"
+
+
+async def _found(graph: Graph, turn: Turn, retried: UUID) -> list[AnyMessage]:
+    """The messages of a turn without its answer; once they are gone, as its retry has begun with them."""
+    messages = complete(await _messages(graph, turn, retried))
     while messages and isinstance(messages[-1], AIMessage) and not messages[-1].tool_calls:
         messages.pop()
+    if messages:
+        return messages
+    return list(takewhile(lambda message: message.id != str(turn.turn_id), await _messages(graph, turn, turn.turn_id)))
+
+
+async def _messages(graph: Graph, turn: Turn, of: UUID) -> list[AnyMessage]:
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id(turn.thread_key, of)}}
+    messages: list[AnyMessage] = (await graph.aget_state(config)).values.get("messages", [])
     return messages

@@ -104,9 +104,8 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
         context.reply.tool_finished(str(call["id"]), call["name"], ok=ok, note=note)
         if not ok:
             return ToolMessage(content, name=call["name"], tool_call_id=str(call["id"]), status="error")
-        reference = references.of_call(
-            _before(request.state, context), _position(request.state, str(call["id"]), context)
-        )
+        given = max(context.last_reference, references.highest(_forked(request.state, context)))
+        reference = references.of_call(given, _position(request.state, str(call["id"]), context))
         return ToolMessage(
             content,
             name=call["name"],
@@ -259,10 +258,10 @@ def _position(state: Any, call_id: str, context: TurnContext) -> int:
     return ids.index(call_id) if call_id in ids else len(ids)
 
 
-def _before(state: Any, context: TurnContext) -> list[AnyMessage]:
-    """The thread before this turn, and what a retry begins with."""
-    messages = state.get("messages", [])
-    return [*context.history, *messages[: len(messages) - len(own(messages, context.turn_id))]]
+def _forked(state: Any, context: TurnContext) -> list[AnyMessage]:
+    """What a retry begins with."""
+    messages: list[AnyMessage] = state.get("messages", [])
+    return messages[: len(messages) - len(own(messages, context.turn_id))]
 
 
 def _is_idempotent(entry: CatalogueEntry) -> bool:

@@ -52,10 +52,14 @@ class StoredTurn:
 
 @dataclass(frozen=True)
 class History:
-    """What the model is shown of the past, and how far the Slack thread was read."""
+    """What the model is shown of the past, and how far the Slack thread was read.
+
+    ``last_reference`` is the highest number that results of the thread have, whether they are shown or not.
+    """
 
     messages: tuple[AnyMessage, ...]
     seen_upto_ts: str
+    last_reference: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ async def load_history(
             return History((), "0")
         rows = await conversations.list_messages(conn, lease.thread_key, after_seq=conversation.summarised_upto)
         closed = await conversations.closed_turns(conn, lease.thread_key, viewer)
+        last_reference = await conversations.last_reference(conn, lease.thread_key)
     if any(last_seq <= conversation.summarised_upto for last_seq in closed.values()):
         conversation = replace(conversation, summary="")
     turns = _by_turn(rows, closed.keys())
@@ -116,7 +121,7 @@ async def load_history(
             summary, turns = await _fold(database, lease, conversation, turns, budget, keep_turns, summarise)
     head: list[AnyMessage] = [HumanMessage(SUMMARY_HEAD + summary)] if summary else []
     messages = [*head, *(message for turn in turns if turn.turn_id not in without for message in turn.messages)]
-    return History(tuple(messages), conversation.seen_upto_ts)
+    return History(tuple(messages), conversation.seen_upto_ts, last_reference)
 
 
 def _by_turn(rows: Sequence[ConversationMessage], closed: Collection[UUID] = ()) -> list[StoredTurn]:

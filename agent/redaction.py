@@ -82,8 +82,8 @@ class Redactor:
                 text = pattern.sub(rf"\g<keep>{MASK}", text)
         return text
 
-    def settled(self, text: str) -> str:
-        """The beginning of a text that is still being written, without secrets: as much as more of it cannot change.
+    def settled(self, text: str) -> int:
+        """How much of a text that is still being written, once its secrets are out, more of it cannot change.
 
         Secrets hold no blanks, but for private keys and some configured ones; so it ends at a blank, and before
         anything that may yet become one of these.
@@ -99,4 +99,4 @@ class Redactor:
                 if text.startswith(phrase[:size], end - size):
                     end -= size
                     break
-        return self.clean(text[:end])
+        return end

@@ -10,7 +10,9 @@ from langchain_core.messages import AnyMessage, ToolMessage
 KEY = "reference"  # in the additional_kwargs of a tool's result
 NAME = re.compile(r"[eE](\d{1,6})")
 MOST = 20  # of a range such as e3-e5
-SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+MOST_PASSES = 5  # over a text in which references stand within references
+OPENING = str.maketrans("", "", "[【(<")  # without these signs nothing is read as a reference
+SPAN = re.compile(r"(?<!`)(`++)(?:[^`]++|(?!\1(?!`))`++)++\1(?!`)")
 # All the spellings of models: [e3], [e3, e4], (see e3), [[e3]], [^e3], 【e3†source】, <sup>e3</sup>, [e3](#evidence).
 CITED = re.compile(
     r"""
@@ -35,14 +37,19 @@ FOOTNOTE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*\[\^?(?:[eE]\d{1,
 RANGE = re.compile(r"[eE](\d{1,6})\s*[-–—]\s*[eE](\d{1,6})")
 
 
-def of_call(history: Iterable[AnyMessage], position: int) -> str:
+def of_call(given: int, position: int) -> str:
     """The reference of a turn's call, the same whenever the call is run again, and new in its thread.
 
     Args:
-        history: the thread before this turn.
+        given: the highest number that the thread gave to calls before this turn, whoever may see these now.
         position: how many calls of the turn stand before it.
     """
-    return label(max((number_of(_of(message)) for message in history), default=0) + position + 1)
+    return label(given + position + 1)
+
+
+def highest(messages: Iterable[AnyMessage]) -> int:
+    """The highest number that these messages bear; 0 where they bear none."""
+    return max((number_of(_of(message)) for message in messages), default=0)
 
 
 def show(message: AnyMessage) -> AnyMessage:
@@ -88,9 +95,11 @@ def rewrite(text: str, show: Callable[[list[str]], str]) -> str:
 
     def changed(part: str) -> str:
         part = CITED.sub(shown, FOREIGN.sub("", part))
-        while CITED.search(part):  # those that came about as another one between their signs went
-            part = CITED.sub("", part)
-        return part
+        for _ in range(MOST_PASSES):  # those that came about as another one between their signs went
+            part, count = CITED.subn("", part)
+            if not count:
+                return part
+        return part.translate(OPENING) if CITED.search(part) else part
 
     return outside_code(text, changed)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -14,14 +15,14 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langchain_core.runnables import RunnableConfig
 
 import prompts
-from agent import asides, stops
+from agent import asides, references, stops
 from agent.backing import collect, messages_in
 from agent.chat_models import ChatModels
 from agent.checkpoints import LEASE, RECORDS, SIGNALS, FencedSaver
 from agent.context import Members, Reply, TurnContext
 from agent.errors import ModelError, ModelUnavailable
 from agent.evidence import ground
-from agent.forks import Fork, fork
+from agent.forks import Fork, fork, thread_id
 from agent.gate import Gate
 from agent.graph import build_graph
 from agent.history import History, load_history
@@ -30,6 +31,7 @@ from agent.middleware import NO_ANSWER, ModelCalls
 from agent.question import Limits, Question, with_thread
 from agent.redaction import Redactor
 from agent.repair import complete, own
+from agent.restarts import restart
 from agent.retries import ModelCaller
 from agent.signals import Stopped
 from agent.structured import StructuredModel
@@ -44,6 +46,7 @@ from tools.registry import CatalogueEntry
 log = structlog.get_logger()
 RECURSION_LIMIT = 60
 SAME_LANGUAGE = "the language of the question"
+LONG_ANSWER = 4_000  # characters; to take apart what is longer must not hold up whatever else goes on
 GRACE_SECONDS = 150.0  # past the turn's time: for the call that is in flight and the last one, without tools
 
 
@@ -130,7 +133,8 @@ class Runner:
         try:
             async with signals.until_stopped():
                 begun, history = await self._begin(question, context)
-            messages = await self._run(question, replace(context, history=history.messages), history, begun)
+            context = replace(context, history=history.messages, last_reference=history.last_reference)
+            messages = await self._run(question, context, history, begun)
             if messages is None:
                 await self._wait(question)
                 raise Waiting(f"turn {turn.turn_id} waits for approval")
@@ -142,7 +146,7 @@ class Runner:
             text = await self._above(question, str(error))
             await self._record(question, reply, [], text, history, error=f"{type(error).__name__}: {error}")
             return text
-        answer = await self._ground(question, replace(context, history=history.messages), messages)
+        answer = await self._ground(question, context, messages)
         messages = own(messages, turn.turn_id)
         above = asides.above(turn, messages, begun, question.workspace_url)
         text = question.images.ahead_of(self._redactor.clean("\n\n".join(part for part in (*above, answer) if part)))
@@ -164,7 +168,7 @@ class Runner:
             LeaseLost: another worker took the thread; nothing was recorded.
         """
         turn = question.turn
-        state = await self.graph.aget_state(self._config(turn))
+        state = await self.graph.aget_state(self._config(turn.thread_key, turn.turn_id))
         messages = state.values.get("messages") or [HumanMessage(turn.question, id=str(turn.turn_id))]
         return await stops.record(self._database, question, reply, own(messages, turn.turn_id), self._redactor)
 
@@ -174,7 +178,16 @@ class Runner:
         if turn.retry_of:
             await context.members.refresh(turn.team_id, turn.requester_id)
             begun = await fork(self.graph, self._database, turn, context.viewer)
-        return begun, await self._history(question, context, without=begun.replaced if begun else ())
+            await restart(self.graph, self._database, question, begun)
+        history = await self._history(question, context, without=begun.replaced if begun else ())
+        return begun, replace(history, last_reference=max(history.last_reference, await self._given_beside(turn)))
+
+    async def _given_beside(self, turn: Turn) -> int:
+        """The highest number of a reference in turns of the thread whose messages are in no conversation yet."""
+        async with self._database.connection() as conn:
+            others = await turns.begun_beside(conn, turn)
+        states = [await self.graph.aget_state(self._config(turn.thread_key, each)) for each in others]
+        return max((references.highest(state.values.get("messages", [])) for state in states), default=0)
 
     async def _above(self, question: Question, notice: str) -> str:
         """A notice of failure, below what the turn took in: nothing else answers that."""
@@ -183,11 +196,11 @@ class Runner:
         line = self._redactor.clean(asides.taken_in([message.question for message in added]))
         return f"{line}\n\n{notice}" if line else notice
 
-    def _config(self, turn: Turn) -> RunnableConfig:
+    def _config(self, thread_key: str, turn_id: UUID) -> RunnableConfig:
         return {
-            "configurable": {"thread_id": f"{turn.thread_key}#{turn.turn_id}"},
+            "configurable": {"thread_id": thread_id(thread_key, turn_id)},
             # With the turn's id as run id the same call starts, resumes or, once ended, does nothing.
-            "metadata": {"run_id": str(turn.turn_id)},
+            "metadata": {"run_id": str(turn_id)},
             "recursion_limit": max(RECURSION_LIMIT, 2 * self._limits.model_calls + 10),
         }
 
@@ -200,9 +213,9 @@ class Runner:
             Stopped: somebody stopped the turn.
         """
         turn = question.turn
-        config = self._config(turn)
+        config = self._config(turn.thread_key, turn.turn_id)
         config["configurable"] |= {LEASE: question.lease, RECORDS: context.records, SIGNALS: context.signals}
-        messages: Sequence[AnyMessage]
+        messages: list[AnyMessage]
         if begun:
             messages = begun.messages
         else:
@@ -232,16 +245,15 @@ class Runner:
         if linked:  # of turns whose results are no longer in the history
             async with self._database.connection() as conn:
                 linked -= await sources.shown_in_thread(conn, context.viewer, question.turn.thread_ts, linked)
-        return (
-            ground(
-                text,
-                collect((*context.history, *messages), self._entries),
-                looked_up=any(isinstance(message, ToolMessage) for message in messages),
-                workspace_url=question.workspace_url,
-                invented=linked,
-            )
-            or NO_ANSWER
+        write = partial(
+            ground,
+            text,
+            collect((*context.history, *messages), self._entries),
+            looked_up=any(isinstance(message, ToolMessage) for message in messages),
+            workspace_url=question.workspace_url,
+            invented=linked,
         )
+        return (await asyncio.to_thread(write) if len(text) > LONG_ANSWER else write()) or NO_ANSWER
 
     async def _wait(self, question: Question) -> None:
         """Have the turn wait, and what people are asked posted, in one transaction.

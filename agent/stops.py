@@ -14,7 +14,7 @@ from agent.question import Question
 from agent.redaction import Redactor
 from agent.repair import complete
 from storage import approvals, audit, conversations, effects, steering, turns
-from storage.db import Database
+from storage.db import Connection, Database
 from storage.effects import Effect
 from storage.leases import hold
 from storage.steering import Added
@@ -43,15 +43,20 @@ async def record(
             text = f"{text}\n\n{redactor.clean(line)}"
         ended = [message_to_dict(message) for message in halted(messages, added, ledger, text)]
         await conversations.append(conn, lease, turn.turn_id, ended, seen_upto_ts=turn.message_ts or "0")
-        for approval in await approvals.void_all(conn, turn.turn_id, WHY):
-            if question.approving:
-                await question.approving.tell(conn, approval)
-            await audit.record(
-                conn, who=approval.decided_by or "ratchet", action="approval_void", details=details(approval)
-            )
+        await end_requests(conn, question, WHY)
         await turns.finish(conn, lease, turn.turn_id, answer=text, stopped=True)
         await reply.record(conn, Outcome(text, failed=True))
     return text
+
+
+async def end_requests(conn: Connection, question: Question, why: str) -> None:
+    """Inside a transaction: end a turn's requests for approval, and have their messages say so."""
+    for approval in await approvals.void_all(conn, question.turn.turn_id, why):
+        if question.approving:
+            await question.approving.tell(conn, approval)
+        await audit.record(
+            conn, who=approval.decided_by or "ratchet", action="approval_void", details=details(approval)
+        )
 
 
 def halted(

@@ -96,10 +96,13 @@ def _count(found: Any) -> str:
         return _number(len(found), "result")
     if not isinstance(found, dict):
         return ""
-    for key in COUNTS:
-        if isinstance(found.get(key), int) and not isinstance(found[key], bool):
-            return _number(found[key], "hit")
     lists = {key: value for key, value in found.items() if isinstance(value, list)}
+    for key in COUNTS:
+        total = found.get(key)
+        if not isinstance(total, int) or isinstance(total, bool):
+            continue
+        if total or not any(lists.values()):  # a search that falls back to what is near counts no hits
+            return _number(total, "hit")
     if not lists:
         return ""
     key = max(lists, key=lambda name: len(lists[name]))

@@ -258,6 +258,8 @@ class Answering:
         audience = self._policies.audience(turn.channel_id, name)
         viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id, user.is_outsider, audience)
         asked = await self._offering.asked(turn)
+        if turn.retry_of or asked is not turn:  # somebody else's images may come with it
+            await self._directory.refresh(turn.team_id, turn.requester_id)
         thread = await self._thread(asked, viewer)
         return Question(
             turn=turn,
@@ -280,7 +282,7 @@ class Answering:
             language=self._policies.language(turn.channel_id, name),
             audience=audience,
             images=await self._screenshots.of(
-                turn, self._policies.model(turn.channel_id, name) or self._runner.model_name
+                turn, viewer, self._policies.model(turn.channel_id, name) or self._runner.model_name
             ),
         )
 
@@ -298,7 +300,7 @@ class Answering:
             return await describe_alert_thread(conn, viewer, turn.channel_id, turn.thread_ts, now=datetime.now(UTC))
 
     async def _thread(self, turn: Turn, viewer: Viewer) -> list[messages.StoredMessage]:
-        """What was said in the thread before the question, even if Ratchet was not there."""
+        """What was said in the thread before the question and since its last reset, even if Ratchet was not there."""
         if turn.thread_ts is None or turn.thread_ts == turn.message_ts:
             return []
         await self._directory.refresh(turn.team_id, turn.requester_id)
@@ -313,4 +315,6 @@ class Answering:
             found = await messages.read_thread(
                 conn, viewer, turn.channel_id, turn.thread_ts, limit=THREAD_MESSAGES, before_ts=turn.message_ts
             )
-        return [message for message in found if message.user_id != self._identity.bot_user_id]
+            conversation = await conversations.get(conn, turn.thread_key)
+        since = float(conversation.reset_ts) if conversation else 0.0
+        return [m for m in found if m.user_id != self._identity.bot_user_id and float(m.ts) > since]

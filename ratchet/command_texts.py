@@ -8,7 +8,8 @@ from datetime import datetime
 from itertools import groupby
 
 from agent.history import Size
-from ratchet.explaining import CONFIG, Decision, Place, Reason, left
+from ratchet.explaining import Decision, Place, Reason, left
+from ratchet.settings import config_name
 from slack_app.mrkdwn import unmention
 from storage.budgets import Balance
 from tools.mcp.spec import SEPARATOR
@@ -55,7 +56,7 @@ def show_help(usable: Sequence[CatalogueEntry], person: Reason, place: Place) ->
         parts = [f"Ask me in a sentence. In {place.label} I can help you with:", _topics(usable)]
     elif not person.allows:
         parts = [
-            f"I can look nothing up for you in {place.label}: {person.text} (`{person.where}` in {CONFIG}). "
+            f"I can look nothing up for you in {place.label}: {person.text} (`{person.where}` in {config_name()}). "
             "I can still talk about what is said in this thread."
         ]
     else:
@@ -73,7 +74,7 @@ def show_tools(usable: Sequence[CatalogueEntry], others: Sequence[str], person: 
     if not usable:
         parts.append(f"I can use no tools for you in {place.label}.")
     if not person.allows:
-        parts.append(f"{person.text[0].upper()}{person.text[1:]} (`{person.where}` in {CONFIG}).")
+        parts.append(f"{person.text[0].upper()}{person.text[1:]} (`{person.where}` in {config_name()}).")
     elif others:
         names = ", ".join(f"`{name}`" for name in others)
         parts.append(f"Not in {place.label}: {names}. `why NAME` tells which rule says so.")
@@ -89,7 +90,7 @@ def show_decision(decision: Decision, place: Place) -> str:
         else f"- {'✓' if reason.allows else '✗'} {reason.about}: {reason.text}"
         for reason in decision.reasons
     ]
-    head = f"I {verdict} use `{decision.tool}` for you in {place.label}. By {CONFIG}:"
+    head = f"I {verdict} use `{decision.tool}` for you in {place.label}. By {config_name()}:"
     return "\n\n".join(part for part in (head, "\n".join(lines), decision.remedy) if part)
 
 

@@ -110,14 +110,15 @@ class Terminal:
             case "/channel":
                 names = {channel.name for channel in self._workspace.channels.values() if channel.name}
                 if rest.lstrip("#") not in names:
-                    raise ValueError(f"there is no channel {rest!r}: {', '.join('#' + name for name in sorted(names))}")
+                    there = ", ".join(f"#{name}" for name in sorted(names))
+                    raise ValueError(f"there is no channel {rest!r}; there are {there}")
                 self._channel, self._is_dm, self._thread_ts = rest.lstrip("#"), False, None
             case "/thread":
                 self._thread_ts = None
             case "/as":
                 people = sorted(user.name for user in self._workspace.users.values() if not user.is_bot)
                 if rest not in people:
-                    raise ValueError(f"there is no user {rest!r}: {', '.join(people)}")
+                    raise ValueError(f"there is no user {rest!r}; there are {', '.join(people)}")
                 self._user, self._thread_ts = rest, None
                 if self._is_dm:
                     self._channel = await self._client.dm(self._user)
@@ -125,6 +126,8 @@ class Terminal:
                 await self._home()
             case "/image":
                 path, _, text = rest.partition(" ")
+                if not path:
+                    raise ValueError("name a file and a question: /image FILE what does this show?")
                 await self._send(text or "@ratchet", files=[await asyncio.to_thread(_read, path)])
             case "/ratchet":
                 await self._command(rest)
@@ -193,6 +196,10 @@ class Terminal:
         try:
             async with asyncio.timeout(seconds), self._stop_by_key():
                 async for item in feed:
+                    if self._whispered(item):
+                        if thread is None:
+                            return True
+                        continue
                     if thread is None and item.get("type") == "message" and not item.get("thread_ts"):
                         if item.get("user") == self._workspace.bot_user_id:
                             thread = self._thread_ts = str(item["ts"])
@@ -203,6 +210,13 @@ class Terminal:
         except TimeoutError:
             self._print(f"No answer within {seconds:.0f} s.", style="red" if seconds == ANSWER_SECONDS else "dim")
         return False
+
+    def _whispered(self, item: dict[str, Any]) -> bool:
+        """Print what is shown to this person alone; whether it was that."""
+        if item["type"] != "ephemeral" or item.get("user") != self._workspace.user_named(self._user).id:
+            return False
+        self._print(f"(only you see this) {self._named(_text(item))}", style="yellow")
+        return True
 
     @contextlib.asynccontextmanager
     async def _stop_by_key(self) -> AsyncIterator[None]:
@@ -258,6 +272,9 @@ class Terminal:
         kind = (item.get("metadata") or {}).get("event_type")
         if kind == "ratchet_progress" or (kind is None and item.get("streaming_state")):
             self._growing.add(str(item.get("ts")))
+            return False
+        if kind == "ratchet_steps":  # its answer is another message
+            self._growing.discard(str(item.get("ts")))
             return False
         if item["type"] == "update" and item["ts"] in self._growing:
             self._growing.discard(item["ts"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.permission import Denial, deny_approval, deny_call
 from ratchet.policies import Policies
+from ratchet.settings import config_name
 from storage.budgets import Balance
 from storage.channels import User
 from tools.mcp.spec import SEPARATOR
@@ -21,7 +22,6 @@ from tools.registry import CatalogueEntry
 if TYPE_CHECKING:
     from tools.mcp.servers import McpServers
 
-CONFIG = "configs/ratchet.yaml"
 NOT_SETTABLE = "not a setting"
 MISSING = "A team can bring a tool of its own: docs/adding-a-tool.md."
 DISABLED = "An operator sees with `ratchet tools` what is wrong with it, and accepts it with `ratchet tools --accept`."
@@ -236,7 +236,7 @@ def _budget(balance: Balance, key: str) -> Reason:
 
 def _remedy(denial: Denial, tool: str, user: User, key: str, place: Place, contact: str) -> str:
     operator = "An operator of Ratchet can"
-    restart = f"in {CONFIG} and restart Ratchet"
+    restart = f"in {config_name()} and restart Ratchet"
     match denial:
         case Denial.unlisted:
             own = ""

@@ -14,7 +14,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from agent.images import Image, Images, Sight
 from slack_app.errors import reason
 from slack_app.files import FileReader, image_type
-from storage import messages
+from storage import messages, retries
+from storage.access import Viewer
 from storage.db import Database
 from storage.turns import Turn
 
@@ -42,12 +43,15 @@ class Screenshots:
         self._files = files
         self._sight = sight
 
-    async def of(self, turn: Turn, model: str) -> Images:
-        """The images in the message that asked, as far as this model may be shown them; never an error."""
-        if turn.message_ts is None:
-            return Images()
+    async def of(self, turn: Turn, viewer: Viewer, model: str) -> Images:
+        """The images in the messages that asked, as far as this model may be shown them; never an error.
+
+        Of a retry, or an answer in private, they are those of the turn that it goes back to.
+        """
+        files: list[dict[str, Any]] = []
         async with self._database.connection() as conn:
-            files = await messages.list_files(conn, turn.team_id, turn.channel_id, turn.message_ts)
+            for channel_id, ts in await retries.list_asked(conn, viewer, turn.turn_id):
+                files += await messages.list_files(conn, turn.team_id, channel_id, ts)
         found = [file for file in files if str(file.get("mimetype", "")).startswith("image/")]
         if not found:
             return Images()

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ratchet.bootstrap import open_storage
-from ratchet.explaining import CONFIG, NOT_SETTABLE, Approvers, Decision, Explainer, Place, disabled_by
+from ratchet.explaining import NOT_SETTABLE, Approvers, Decision, Explainer, Place, disabled_by
 from ratchet.mcp_servers import open_mcp
 from ratchet.policies import policies_of
-from ratchet.settings import Settings
+from ratchet.settings import Settings, config_name
 from storage import budgets, channels
 from storage.channels import User
 from storage.db import Connection
@@ -82,7 +82,7 @@ def _lines(decision: Decision, user: User, place: Place) -> Iterable[str]:
     head = "ALLOWED" if decision.allowed else "DENIED"
     yield f"{head}: {user.name} {verdict} have {decision.tool} used in {place.label}"
     for reason in decision.reasons:
-        where = "" if reason.where == NOT_SETTABLE else f"  [{CONFIG}: {reason.where}]"
+        where = "" if reason.where == NOT_SETTABLE else f"  [{config_name()}: {reason.where}]"
         yield f"  {'yes' if reason.allows else 'NO '}  {reason.about}: {reason.text.replace('`', '')}{where}"
     if decision.remedy:
         yield decision.remedy.replace("`", "")

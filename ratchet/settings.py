@@ -183,6 +183,11 @@ def load_settings(
         raise SettingsError(_explain(error)) from None
 
 
+def config_name() -> str:
+    """The YAML file that is read, as people name it."""
+    return os.environ.get(CONFIG_FILE_VARIABLE) or str(DEFAULT_CONFIG_FILE)
+
+
 def environment(*, env_file: Path = Path(".env")) -> dict[str, str]:
     """The environment with what ``.env`` adds to it: for secrets that another file names by their variables.
 

@@ -13,6 +13,8 @@ from ratchet.mcp_servers import accept as accept_anew
 from ratchet.mcp_servers import failing, open_mcp
 from ratchet.policies import Policies, policies_of
 from ratchet.settings import Settings, SettingsError
+from tools.mcp.server import CHANGED
+from tools.mcp.spec import SEPARATOR
 from tools.registry import CatalogueEntry, load_catalogue
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ async def run_tools(settings: Settings, say: Callable[[str], Any], *, accept: st
         for state in states.values():
             if state.refused:
                 say(f"{state.name}\n    {state.source}, DISABLED: {state.refused}")
+                for line in _says_now(servers, state):
+                    say(line)
         for server in servers.servers if servers else ():
             if server.problem:
                 say(f"MCP server {server.spec.name} did not answer: {server.problem}")
@@ -62,3 +66,17 @@ def _describe(entry: CatalogueEntry, policies: Policies, state: ToolState | None
     if state:
         yield f"    pinned {'in the configuration' if state.configured else 'at first sight'}: {state.pin}"
     yield f"    {entry.tool.description.partition('. ')[0].rstrip('.')}"
+
+
+def _says_now(servers: McpServers | None, state: ToolState) -> Iterator[str]:
+    """What a tool that changed says of itself, for whoever is to accept it; nothing in it reaches the terminal raw."""
+    if CHANGED not in (state.refused or ""):
+        return
+    server_name, _, name = state.name.partition(SEPARATOR)
+    for server in servers.servers if servers else ():
+        if server.spec.name == server_name and (said := server.definitions.get(name)):
+            words = "".join(c if c.isprintable() else " " for c in str(said.get("description") or ""))
+            arguments = ", ".join((said.get("inputSchema") or {}).get("properties", {}))
+            yield f"    says now: {' '.join(words.split())}"
+            yield f"    arguments now: {ascii(arguments)[1:-1] or 'none'}"
+    yield f"    to accept it: ratchet tools --accept {state.name}"

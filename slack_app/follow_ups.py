@@ -18,7 +18,14 @@ from storage.db import Connection
 from storage.follow_ups import Reply
 
 ADDRESSES = re.compile(r"<@[UW]|<!(?:subteam|here|channel|everyone)|^\W*@\w")
-CALLED = re.compile(r"^\W*([^\W\d_][\w.-]{1,40})\s*[,:]")
+CALLED = re.compile(r"^\W*([^\W\d_][\w.-]{0,39}\w)(?P<sign>\s*[,:])?(?=[\s,:.?!]|$)")
+# First words of a sentence that are names of people too: without a comma or colon behind them they call nobody.
+ORDINARY = re.compile(
+    r"an|and|any|are|can|could|did|do|does|had|has|have|he|how|in|is|it|may|me|my|no|not|now|on|or|please|say|see|she|"
+    r"should|show|so|tell|than|that|the|then|they|this|to|was|we|were|what|when|where|which|who|why|will|with|would|"
+    r"yes|yet|you",
+    re.IGNORECASE,
+)
 MARKUP = re.compile(r":[\w+'-]+:|<[^<>]*>")
 WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 # What only says that an answer was read.
@@ -77,8 +84,14 @@ def _reply(identity: Identity, message: IncomingMessage) -> Reply | None:
         return None
     if ADDRESSES.search(message.raw_text) or is_acknowledgement(message.raw_text):
         return None
-    called = CALLED.match(message.raw_text)
-    return Reply(message.channel_id, message.thread_ts, message.ts, message.user_id, called[1] if called else None)
+    called = _called(message.raw_text)
+    return Reply(message.channel_id, message.thread_ts, message.ts, message.user_id, called)
+
+
+def _called(text: str) -> str | None:
+    """The word that a text begins with, where it may be the name of whom it speaks to."""
+    found = CALLED.match(text)
+    return found[1] if found and (found["sign"] or not ORDINARY.fullmatch(found[1])) else None
 
 
 def is_acknowledgement(text: str) -> bool:

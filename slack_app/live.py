@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import aiohttp
 import structlog
@@ -15,7 +15,7 @@ from slack_app.errors import is_refusal, reason
 from slack_app.mrkdwn import compose
 from slack_app.pace import Pacer
 from slack_app.progress import Streamed, View, add, page
-from slack_app.streams import OVER, Streams, post_metadata, progress_metadata
+from slack_app.streams import OVER, Streams, post_metadata, progress_metadata, steps_metadata
 from storage import posts, streams
 from storage.db import Database
 from storage.leases import Lease, LeaseLost
@@ -152,7 +152,10 @@ class LiveMessage:
         return True
 
     async def pause(self, view: View) -> None:
-        """The turn waits for people: the message says so and is left at that. The answer will be another one."""
+        """The turn waits for people: the message is left at its steps, in a form that stays true however that ends.
+
+        The answer will be another message. Where Slack does not take this, the turn goes on or ends in this one.
+        """
         if self._stream is None or not self._ts:
             return
         try:
@@ -160,7 +163,7 @@ class LiveMessage:
                 await self._stage.streams.stop(self._turn.channel_id, self._ts, session="suspended")
             self._mode, self._page = "edit", ""
             await self._stage.pacer.wait("chat.update", self._turn.channel_id)
-            await self._write(page(view, paused=True))
+            await self._write(page(view, paused=True), steps_metadata(self._turn.turn_id))
         except (SlackApiError, LeaseLost, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("progress not ended", turn_id=str(self._turn.turn_id), error=str(error))
             return  # the turn's next run takes the message up again
@@ -295,14 +298,15 @@ class LiveMessage:
         await self._write(text)
         return True
 
-    async def _write(self, text: str) -> None:
+    async def _write(self, text: str, metadata: dict[str, Any] | None = None) -> None:
         """Edit the message, unless the answer stands in it already: this worker may have stood still meanwhile."""
         if self._stream is None:
             return
         if not await self._is_mine(self._stream):
             raise LeaseLost(f"the message {self._ts} is another worker's")
         turn, stage = self._turn, self._stage
-        await stage.streams.write(turn.channel_id, self._ts, compose(text), progress_metadata(turn.turn_id))
+        metadata = metadata or progress_metadata(turn.turn_id)
+        await stage.streams.write(turn.channel_id, self._ts, compose(text), metadata)
         self._page = text
         if not await self._is_mine(self._stream):
             self._mode = "off"

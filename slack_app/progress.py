@@ -15,7 +15,8 @@ LONGEST_STREAM = 11_000  # characters; Slack takes 12,000
 MOST_STEPS = 20  # in a message that is edited; a stream shows all
 MARKS = {"in_progress": "⏳", "complete": "✓", "error": "✗"}
 SPECIAL = re.compile(r"([\\`*_\[\]~|#!])")
-PAUSED = "_Waiting for approval._"
+ASKED = "→"  # the mark of a step that people are asked about
+PAUSED = "_Asked for approval: see below._"
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,13 @@ def status(step: Step) -> str:
 
 
 def page(view: View, *, paused: bool = False) -> str:
-    """All of it as Markdown, for a message that is edited in place."""
-    steps = [_line(step) for step in view.steps[-MOST_STEPS:]]
+    """All of it as Markdown, for a message that is edited in place.
+
+    Args:
+        view: what is to be seen.
+        paused: it is left at that where people are asked: it says nothing that their decision, or a stop, makes untrue.
+    """
+    steps = [_line(step, ASKED if paused else MARKS["in_progress"]) for step in view.steps[-MOST_STEPS:]]
     hidden = len(view.steps) - len(steps)
     if hidden > 0:
         steps.insert(0, f"… {hidden} steps before")
@@ -113,7 +119,7 @@ def page(view: View, *, paused: bool = False) -> str:
     return "\n\n".join(part for part in parts if part) or "…"
 
 
-def _line(step: Step) -> str:
+def _line(step: Step, under_way: str) -> str:
     words = f"{step.title} — {step.note[:LONGEST_NOTE]}" if step.note else step.title
     escaped = SPECIAL.sub(r"\\\1", plain(words))
-    return f"{MARKS[step.state]} {escaped}"
+    return f"{under_way if step.state == 'in_progress' else MARKS[step.state]} {escaped}"

@@ -24,6 +24,7 @@ from storage.streams import Stream
 log = structlog.get_logger()
 EVENT_TYPE = "ratchet_post"
 PROGRESS = "ratchet_progress"
+STEPS = "ratchet_steps"
 CLOCK_SKEW_SECONDS = 900
 LOOK_SECONDS = 1.0
 OVER = {"message_not_in_streaming_state", "stopped_by_user"}  # it streams no more
@@ -38,6 +39,11 @@ def post_metadata(post_id: str) -> dict[str, Any]:
 def progress_metadata(turn_id: UUID) -> dict[str, Any]:
     """What travels in a message that is to become a turn's answer."""
     return {"event_type": PROGRESS, "event_payload": {"turn_id": str(turn_id)}}
+
+
+def steps_metadata(turn_id: UUID) -> dict[str, Any]:
+    """What travels in a message that was left at a turn's steps: the answer stands below it."""
+    return {"event_type": STEPS, "event_payload": {"turn_id": str(turn_id)}}
 
 
 class Streams:

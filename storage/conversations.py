@@ -75,6 +75,19 @@ async def list_messages(conn: Connection, thread_key: str, *, after_seq: int) ->
     )
 
 
+async def last_reference(conn: Connection, thread_key: str) -> int:
+    """The highest number that a result of the thread has, whether it is shown or not; 0 where there is none."""
+    return int(
+        await db.fetch_value(
+            conn,
+            """select coalesce(max(substring(
+                   message -> 'data' -> 'additional_kwargs' ->> 'reference' from '^[eE]([0-9]{1,6})$')::int), 0)
+               from conversation_messages where thread_key = %s and message ->> 'type' = 'tool'""",
+            (thread_key,),
+        )
+    )
+
+
 async def reset(conn: Connection, thread_key: str, ts: str) -> bool:
     """Have a conversation begin afresh after ``ts``, Slack's timestamp; False where it did already.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from storage import db, sources, turns
+from storage import db, retries, turns
 from storage.db import Connection
-from storage.sources import Source
 from storage.turns import COLUMNS, NewTurn, Turn
 
 
@@ -45,14 +44,13 @@ async def take(conn: Connection, team_id: str, turn_id: str, user_id: str) -> Of
            where t.turn_id::text = %s and t.team_id = %s and t.requester_id = %s""",
         (turn_id, team_id, user_id),
     )
-    asked = await turns.get(conn, offer.turn_id) if offer else None
-    if offer is None or asked is None:
+    if offer is None:
         return None
-    again = NewTurn(offer.private_turn_id, team_id, offer.dm_id, None, None, user_id, "private", asked.question)
+    question = await retries.compose_question(conn, offer.turn_id)
+    again = NewTurn(offer.private_turn_id, team_id, offer.dm_id, None, None, user_id, "private", question)
     if not await turns.insert(conn, again):
         return None
-    if asked.message_ts:  # its words are those of this message
-        await sources.record(conn, [Source(again.turn_id, team_id, asked.channel_id, asked.message_ts)])
+    await retries.inherit_question(conn, offer.turn_id, again.turn_id)
     return offer
 
 

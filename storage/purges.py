@@ -22,6 +22,7 @@ from psycopg.types.json import Json
 
 from storage import db, holdings
 from storage.db import Connection, Database
+from storage.retries import asked
 
 Reason = Literal["deleted", "edited"]
 LOCK_ID = 0x526174507572  # one purge at a time
@@ -63,10 +64,8 @@ with seeds as (
 )
 select t.turn_id, {THREAD_KEY} as thread_key, min(found.reason) as reason, {BUSY} as busy,
        (select min(p.reason) from purges p where p.team_id = t.team_id and p.begun_at is not null
-          and ((p.channel_id = t.channel_id and p.ts = t.message_ts) or exists (
-              select 1 from private_offers o join turns again on again.turn_id = o.turn_id
-              where o.private_turn_id = t.turn_id and again.channel_id = p.channel_id and again.message_ts = p.ts)))
-         as asked
+          and ((p.channel_id = t.channel_id and p.ts = t.message_ts) or (t.source = 'private' and exists (
+              select 1 from {asked("t.turn_id")} as q where q.channel_id = p.channel_id and q.ts = p.ts)))) as asked
 from (select * from seeds union all select * from later) as found join turns t using (turn_id)
 group by t.turn_id"""
 

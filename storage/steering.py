@@ -19,12 +19,31 @@ from storage import db
 from storage.db import Connection, StorageError
 from storage.leases import Lease, hold
 
-# A message ``q`` that the turn ``t`` can take in: its requester's, addressed to Ratchet, later than its own question.
-FITTING = """(
+# What a command that resets its thread says, as slack_app/command_words.py reads it.
+RESET = "^[[:space:]`]*/?reset[[:space:]`?!.]*$"
+# A reset, done or about to be, between the question of the turn ``t`` and the message ``q``: it parts the two.
+PARTED = f"""exists (
+    select 1 from (
+        select c.reset_ts::numeric as ts from conversations c
+        where c.thread_key = q.team_id || ':' || q.channel_id || ':' || q.thread_ts
+        union all
+        select r.message_ts::numeric from turns r
+        where r.team_id = q.team_id and r.channel_id = q.channel_id and r.thread_ts = q.thread_ts
+          and r.aside and r.status in ('queued', 'running') and r.question ~* '{RESET}'
+    ) as resets
+    where resets.ts < q.message_ts::numeric
+      and resets.ts > coalesce(t.message_ts::numeric, extract(epoch from t.created_at)))"""
+# A message ``q`` that the turn ``t`` can take in: its requester's, addressed to Ratchet, later than its own question,
+# and of the same conversation. One with images is a turn of its own: only the beginning of a turn shows the model
+# images.
+FITTING = f"""(
     q.team_id = t.team_id and q.channel_id = t.channel_id and q.thread_ts = t.thread_ts
     and q.status = 'queued' and q.stopped_by is null and q.requester_id = t.requester_id
     and q.source in ('mention', 'dm') and q.question <> '' and not q.aside
-    and (t.message_ts is null or q.message_ts::numeric > t.message_ts::numeric))"""
+    and not exists (select 1 from messages i where i.team_id = q.team_id and i.channel_id = q.channel_id
+                    and i.ts = q.message_ts and i.attrs @? '$.files[*].mimetype ? (@ starts with "image/")')
+    and (t.message_ts is null or q.message_ts::numeric > t.message_ts::numeric)
+    and not {PARTED})"""
 NEWS = f"exists (select 1 from turns q where {FITTING})"
 
 

@@ -173,6 +173,17 @@ async def oldest_unsettled(conn: Connection, turn: Turn) -> UUID | None:
     return found
 
 
+async def begun_beside(conn: Connection, turn: Turn) -> list[UUID]:
+    """The other turns of the same thread that were begun and have no outcome, such as those that wait for approval."""
+    cur = await conn.execute(
+        """select turn_id from turns
+           where team_id = %s and channel_id = %s and thread_ts = %s and turn_id <> %s
+             and source <> 'step' and not aside and status in ('running', 'waiting')""",
+        (turn.team_id, turn.channel_id, turn.thread_ts, turn.turn_id),
+    )
+    return [turn_id for (turn_id,) in await cur.fetchall()]
+
+
 async def newest_thread(conn: Connection, team_id: str, channel_id: str, requester_id: str) -> str | None:
     """The thread of a channel in which somebody asked last; None where they asked nothing there."""
     found: str | None = await db.fetch_value(

@@ -15,7 +15,7 @@ from tools.context import Runtime, find_channel
     extras={
         "effect": "read",
         "doing": "Reporting on {channel}, last {days|7} days",
-        "outcome": "{alerts} alerts",
+        "outcome": "top {alerts} alerts",
         "topic": "Alerts",
         "example": "which alerts fired most in #ops-alerts this week?",
     },

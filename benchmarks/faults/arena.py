@@ -166,9 +166,9 @@ class Arena:
 
 
 def _grows(message: dict[str, Any]) -> bool:
-    """Whether a message is a turn's progress, which is not its answer yet."""
+    """Whether a message is a turn's progress, and not its answer."""
     kind = (message.get("metadata") or {}).get("event_type")
-    return kind == "ratchet_progress" or (kind is None and bool(message.get("streaming_state")))
+    return kind in ("ratchet_progress", "ratchet_steps") or (kind is None and bool(message.get("streaming_state")))
 
 
 def _shown(message: dict[str, Any]) -> str:

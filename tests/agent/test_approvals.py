@@ -76,8 +76,8 @@ def change(arrange, database):
                 new = this_turn(messages)
                 return AIMessage(new[-1].text) if new else call("drop", "c1", table="users")
 
-            self.runner, self.model, question = arrange(answer or simple, extra=(drop,))
-            self.question = replace(await question("drop it"), approving=self.people)
+            self.runner, self.model, self.ask = arrange(answer or simple, extra=(drop,))
+            self.question = replace(await self.ask("drop it"), approving=self.people)
             return await self.go_on()
 
         def die(self, where):
@@ -187,6 +187,28 @@ async def test_after_a_rejection_the_model_may_propose_something_else(change, da
     assert await change.decide()
     text = await change.go_on()
     assert "too much" in text and "dropped sessions" in text and change.runs == ["sessions"]
+
+
+async def test_what_is_found_while_a_turn_waits_has_other_references_than_what_that_turn_found(change, database):
+    def answer(messages):
+        if this_turn(messages):
+            return AIMessage("I have looked.")
+        if messages[-1].text == "meanwhile":
+            return call("list_channels", "c1")
+        both = [call("list_channels", "c1"), call("drop", "c2", table="users")]
+        return AIMessage("", tool_calls=[each.tool_calls[0] for each in both])
+
+    def shown():
+        results = [m for m in change.model.seen[-1] if isinstance(m, ToolMessage) and m.status != "error"]
+        return [m.text.split("\n")[0] for m in results]
+
+    assert await change.begin(answer=answer) is None
+    asked, reply = await change.ask("meanwhile"), Quiet()
+    await change.runner.answer(asked, reply, reply)
+    assert shown() == ["[e2]"]
+    assert await change.decide()
+    assert await change.go_on()
+    assert change.runs == ["users"] and shown() == ["[e2]", "[e1]", "[e4]"]
 
 
 async def test_only_one_of_two_decisions_counts(change):

@@ -135,3 +135,16 @@ def test_sentences_are_parted_where_they_end(text, parts):
     found = list(sentences(text))
     assert [sentence for _, sentence in found] == parts
     assert all(text[start:].startswith(sentence) for start, sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("It has approx.   5 pods. No. 3 failed", ["It has approx.   5 pods.", "No. 3 failed"]),
+        ("It has e.g. A and i.e. B. So it is", ["It has e.g. A and i.e. B.", "So it is"]),
+        ("1. One. 12. Two v1.2. Three", ["1. One.", "12. Two v1.2.", "Three"]),
+        ("See it. [1] [2]) Then it (fell.) [3] Now", ["See it. [1] [2])", "Then it (fell.) [3]", "Now"]),
+    ],
+)
+def test_abbreviations_and_numbers_end_no_sentence(text, parts):
+    assert [sentence for _, sentence in sentences(text)] == parts

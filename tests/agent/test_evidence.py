@@ -1,6 +1,8 @@
 """Answers with what they rest on: references, hypotheses, confidence, links."""
 
 import re
+import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -306,3 +308,60 @@ def test_a_text_without_references_names_none(text):
 def test_fenced_code_is_never_changed(code):
     answer = ground(f"It fired [e1]:\n\n```\n{code}\n```\n\nIt is over [e9].", [SEARCH], looked_up=True)
     assert f"```\n{code}\n```" in answer
+
+
+def count_calls(run):
+    """How many functions are called meanwhile, of Python and C."""
+    calls = 0
+
+    def count(frame, event, arg):
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+LONG = {
+    "a list": lambda n: "Findings:\n\n" + "\n".join(f"- The service number {i} was broken" for i in range(n)),
+    "a nested list": lambda n: "\n".join(f"- Service {i}:\n  - it was broken by people" for i in range(n)),
+    "plans": lambda n: "Next steps:\n\n" + "\n".join(f"- Service {i} was broken by people" for i in range(n)),
+    "causes": lambda n: "# Root causes\n\nRoot cause:\n\n" + "\n".join(f"- Service {i} was full" for i in range(n)),
+    "lists": lambda n: "\n\n".join(f"So it is {i}:\n\n- it was broken\n\nAll of it." for i in range(n)),
+    "paragraphs": lambda n: "\n\n".join(f"The service number {i} was broken by people" for i in range(n)),
+    "tables": lambda n: "| a | b |\n|---|---|\n| c | 1234 |\n\n" * n,
+    "sections": lambda n: "# It is so [e1]\n\nThe service was broken by people.\n\n" * n,
+    "abbreviations": lambda n: "It is so, " + "e.g. A " * n,
+    "references in references": lambda n: "[e" * n + "[e1]" + "1]" * n,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_the_work_grows_with_the_text(text):
+    shown(text(5))  # what is kept from the first time on
+    small, large = (count_calls(lambda n=n: shown(text(n))) for n in (60, 120))
+    assert large < 2.2 * small
+
+
+HOSTILE = {
+    "abbreviations": "It is so, " + "e.g. A " * 4_000,
+    "references in references": "[e" * 4_000 + "[e1]" + "1]" * 4_000,
+    "closing signs": "It fell because of the pool." + ")" * 40_000 + "x",
+    "blanks": "It fell because of the pool" + " " * 40_000 + "x",
+    "quotations": "It fell because of the pool " + "„" * 40_000,
+    "digits": "It fell because of the pool " + "1" * 40_000 + "x",
+    "low lines": "It fell because of the pool x" + "_" * 40_000 + "x",
+    "code": " ".join("`" * size for size in range(1, 300)),
+    "tables": "| a | b |\n|---|---|\n\n" * 2_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_takes_long(text):
+    begun = time.process_time()
+    shown(text, invented={("C0OPS", "1700000000.000002")}, workspace_url=HOST)
+    assert time.process_time() - begun < 2

@@ -10,7 +10,8 @@ from langgraph.errors import NodeCancelledError
 from agent import references
 from agent.evidence import GENERAL, HYPOTHESIS, NOT_NOW
 from agent.question import Limits
-from storage import conversations
+from storage import conversations, sources
+from storage.sources import Source
 from tests.agent.conftest import Quiet, call, stored, this_turn
 
 
@@ -81,6 +82,24 @@ async def test_a_call_that_is_run_again_has_the_reference_that_it_had(arrange):
     assert heads(model.seen[-1]) == ["[e1]", "[e2]"]
 
 
+@pytest.mark.parametrize("how", ["reset", "closed"])
+async def test_a_number_is_given_once_in_a_thread_even_if_its_result_is_shown_no_more(arrange, database, how):
+    runner, model, question = arrange(
+        lambda messages: AIMessage("I have looked.") if this_turn(messages) else call("lookup", word="a")
+    )
+    asked, reply = await question("go", ts="100.1"), Quiet()
+    await runner.answer(asked, reply, reply)
+    async with database.connection() as conn:
+        if how == "reset":
+            await conversations.reset(conn, asked.turn.thread_key, "100.2")
+        else:
+            await sources.record(conn, [Source(asked.turn.turn_id, "T1", "C9", "1.0")])
+    for expected in (["[e2]"], ["[e2]", "[e3]"]):
+        asked, reply = await question("go", ts=f"100.3{expected[-1][2]}"), Quiet()
+        await runner.answer(asked, reply, reply)
+        assert heads(model.seen[-1]) == expected
+
+
 async def test_a_follow_up_can_rest_on_what_was_found_before(arrange):
     def answer(messages):
         if messages[-1].text == "go":
@@ -136,7 +155,16 @@ def test_the_next_reference_comes_after_all_that_the_thread_has():
     history = [
         ToolMessage("x", tool_call_id="a", additional_kwargs={references.KEY: name}) for name in ("e2", "e11", "?")
     ]
-    assert references.of_call(history, 0) == "e12" and references.of_call([], 3) == "e4"
+    assert references.of_call(references.highest(history), 0) == "e12"
+    assert references.of_call(references.highest([]), 3) == "e4"
     assert references.show(history[0]).text == "[e2]\nx" and references.show(history[0]).additional_kwargs == {}
     plain = ToolMessage("x", tool_call_id="a")
     assert references.show(plain) is plain
+
+
+@pytest.mark.parametrize("depth", [1, 3, 30, 3_000])
+def test_no_reference_is_left_however_deep_they_stand_within_each_other(depth):
+    text = "It fired " + "[e" * depth + "[e1]" + "1]" * depth + " and (so on)."
+    left = references.rewrite(text, lambda _: "")
+    assert not [*references.names(left)]
+    assert (left == "It fired and (so on).") == (depth <= 3)

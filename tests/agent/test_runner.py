@@ -1,12 +1,14 @@
 """Turns, threads, resuming and compaction."""
 
 import asyncio
+import threading
 
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.errors import NodeCancelledError
 
+from agent import runner as running
 from agent.question import Limits
 from storage import conversations, leases
 from tests.agent.conftest import Quiet, call, stored, this_turn
@@ -117,3 +119,18 @@ async def test_a_long_thread_is_compacted_and_keeps_its_last_turns(arrange, data
     text = "\n".join(message.text for message in last)
     assert "SUMMARY OF OLD TURNS" in text and "question 10" in text and "question 1\n" not in text
     assert len(text) < 2 * 4 * 2000 + 8000
+
+
+@pytest.mark.parametrize(("count", "is_aside"), [(10, False), (500, True)])
+async def test_a_long_answer_is_taken_apart_aside_from_everything_else(arrange, monkeypatch, count, is_aside):
+    threads, ground = [], running.ground
+
+    def watched(*args, **options):
+        threads.append(threading.current_thread())
+        return ground(*args, **options)
+
+    monkeypatch.setattr(running, "ground", watched)
+    runner, _, question = arrange(lambda _: AIMessage("Is it so? " * count))
+    asked, reply = await question("go"), Quiet()
+    assert await runner.answer(asked, reply, reply) == ("Is it so? " * count).strip()
+    assert [thread is not threading.main_thread() for thread in threads] == [is_aside]

@@ -1,11 +1,13 @@
 """What is heard of a model while it speaks."""
 
+import itertools
 import random
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
+from agent import references
 from agent.redaction import Redactor
 from agent.speech import Speech, listen
 from tests.agent.conftest import Quiet, Scripted, call, this_turn
@@ -36,12 +38,16 @@ async def test_however_it_is_cut_no_part_of_a_secret_is_passed_on(seed):
     assert None not in reply.said and "More words follow." in said
 
 
+def settled(redactor, text):
+    return redactor.clean(text[: redactor.settled(text)])
+
+
 def test_an_open_private_key_is_held_back_and_other_marks_are_not():
     redactor = Redactor()
-    assert redactor.settled("so: -----BEGIN RSA PRIVATE KEY-----\nMII abc ") == "so: "
-    assert redactor.settled("so: -----BEGIN RSA ") == "so: "
-    assert redactor.settled("so: -----BEGIN CERTIFICATE-----\nabc def") == "so: -----BEGIN CERTIFICATE-----\nabc "
-    assert redactor.settled(f"{KEY} done here") == "[redacted] done "
+    assert settled(redactor, "so: -----BEGIN RSA PRIVATE KEY-----\nMII abc ") == "so: "
+    assert settled(redactor, "so: -----BEGIN RSA ") == "so: "
+    assert settled(redactor, "so: -----BEGIN CERTIFICATE-----\nabc def") == "so: -----BEGIN CERTIFICATE-----\nabc "
+    assert settled(redactor, f"{KEY} done here") == "[redacted] done "
 
 
 class Streaming(Scripted):
@@ -110,3 +116,82 @@ async def test_references_are_not_spoken_and_take_nothing_back(arrange):
     await runner.answer(asked, reply, reply)
     assert None not in reply.said and "[" not in "".join(reply.said)
     assert "".join(reply.said).startswith("Pod 0 ran out of memory, again. Pod 1 ran")
+
+
+class Counting(Redactor):
+    """Knows how many characters it looked through."""
+
+    seen = 0
+
+    def clean(self, text):
+        self.seen += len(text)
+        return super().clean(text)
+
+    def settled(self, text):
+        self.seen += len(text)
+        return super().settled(text)
+
+
+async def speak(text, redactor, sizes):
+    speech, reply, at = Speech(reply := Quiet(), redactor), reply, 0
+    while at < len(text):
+        size = next(sizes)
+        await speech.on_llm_new_token(text[at : at + size])
+        at += size
+    return speech, reply
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "- item is ok\n",
+        "a\n",
+        "word ",
+        "x",
+        "-----BEGIN RSA PRIVATE KEY-----\nabc ",
+        "[e1,\n",
+        "`a\n",
+        "password:\n",
+        " ",
+    ],
+)
+async def test_the_work_grows_with_what_is_heard(unit):
+    seen = []
+    for size in (8_000, 16_000):
+        redactor = Counting([PHRASE])
+        await speak((unit * size)[:size], redactor, itertools.repeat(4))
+        seen.append(redactor.seen)
+    assert seen[1] < 2.3 * seen[0] and seen[1] < 16_000 * 200
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_a_long_text_is_said_as_if_it_were_looked_through_as_a_whole(seed):
+    chance, redactor = random.Random(seed), Redactor([PHRASE])
+    parts = [
+        *SECRETS[:4],
+        f"password:\n {SECRETS[4]}",
+        f"Bearer\n{'t0ken' * 5}",
+        "[e1, e2]",
+        "`code [e1]`",
+        "(see e3)",
+        "[x](y)",
+    ]
+    filler = ["It ran out of memory.", "\n", "- again\n", "\n\n", "word", "of the", "correct horse"]
+    text = (
+        " ".join(chance.choice(parts if chance.random() < 0.1 else filler) for _ in range(900)) + " The end of it. " * 9
+    )
+    speech, reply = await speak(text, redactor, iter(lambda: chance.choice([1, 3, 9, 50]), None))
+    said = ""
+    for each in reply.said:
+        said = "" if each is None else said + each
+    assert references.without(redactor.clean(text)).startswith(said) and "The end of it." in said
+    speech.take_back()
+    assert reply.said[-1] is None
+
+
+async def test_what_is_taken_back_midway_is_said_again_from_the_beginning():
+    begin, end = "It ran out of memory.\n" * 100, "\nand so it is, as all of them say. " * 10
+    _, reply = await speak(f"{begin}It is so [e1,\ne2]{end}", Redactor(), itertools.repeat(4))
+    again = reply.said.index(None)
+    assert "".join(reply.said[:again]).startswith(begin)
+    assert f"{begin}It is so{end}".startswith("".join(reply.said[again + 1 :])) and len(reply.said) > again + 3

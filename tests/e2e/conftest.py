@@ -59,6 +59,7 @@ class World:
             for message in await self.client.messages(channel, thread_ts)
             if message.get("user") == self.sandbox.bot_user_id
             and not is_growing(message)
+            and not is_left(message)
             and message["ts"] != thread_ts
             and (thread_ts or message.get("thread_ts") in (None, message["ts"]))
         ]
@@ -80,6 +81,11 @@ def is_growing(message):
     """Whether a message is a turn's progress, which is not its answer yet."""
     kind = (message.get("metadata") or {}).get("event_type")
     return kind == "ratchet_progress" or (kind is None and bool(message.get("streaming_state")))
+
+
+def is_left(message):
+    """Whether a message was left at the steps of a turn that then asked people: its answer is another one."""
+    return (message.get("metadata") or {}).get("event_type") == "ratchet_steps"
 
 
 def text_of(message):

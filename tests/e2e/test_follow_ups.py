@@ -64,6 +64,8 @@ REFUSED = {
     "punctuation": ("…", {}),
     "somebody else is mentioned": ("could you look, <@{b}>?", {}),
     "it begins with somebody's name": ("oncall-b, could you look?", {}),
+    "it begins with somebody's name, without a comma": ("oncall-b can you take this over?", {}),
+    "it begins with a part of somebody's name": ("Oncall? What do you think", {}),
     "it begins with a handle": ("@oncall-b could you look?", {}),
     "everybody is mentioned": ("<!here> could anybody look?", {}),
     "a bot": ("and in the other region?", {"user": None, "bot_username": "Alertmanager"}),
@@ -80,6 +82,22 @@ async def test_what_is_not_meant_for_it_is_left_alone(world, case):
         ts = await reply(world, thread, text.format(b=users["oncall-b"]), **more)
         assert await taken(services, world, ts) == []
         assert len(await world.posts("ops", thread)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("Will you look, or is it over?", ["followup"]),
+        ("will, could you look?", []),
+        ("Will's deploy broke it?", ["followup"]),
+        ("ratchet and yesterday?", ["followup"]),
+    ],
+)
+async def test_a_word_that_is_somebodys_name_too_calls_nobody(world, text, called):
+    await world.client.create_user("will")
+    async with conversing(world) as (services, thread):
+        await services.slack.directory.load_users()
+        assert await taken(services, world, await reply(world, thread, text)) == called
 
 
 async def test_without_the_policy_only_mentions_count(world):

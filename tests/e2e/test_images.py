@@ -12,6 +12,8 @@ from ratchet import images
 from ratchet.bootstrap import open_services
 from ratchet.serve import running
 from tests.dumps import places
+from tests.e2e.conftest import text_of
+from tests.e2e.test_retry import correct, press
 
 SEEN = [{"match": "look", "steps": [{"text": "I see {images}."}]}]
 
@@ -57,6 +59,16 @@ async def test_a_thread_keeps_the_name_of_an_image_and_not_the_image(world):
         assert answer == "Now no images."
         last = [call for call in await world.client.model_calls() if call["kind"] == "chat"][-1]
         assert "[file: shot.png (image/png)]" in str(last["messages"]) and "base64" not in str(last["messages"])
+
+
+async def test_a_retry_sees_the_images_of_the_question(world):
+    await world.client.script([{"match": "shorter", "steps": [{"text": "Now {images}."}]}, *SEEN])
+    async with world.ratchet():
+        thread, _ = await ask(world, "look", ("shot.png", png()))
+        (post,) = await world.posts("ops", thread)
+        await correct(world, await press(world, post))
+        posts = await world.until_posts("ops", thread, count=2)
+        assert "Now image/png" in text_of(posts[1])
 
 
 async def test_every_model_call_of_the_turn_sees_the_image(world):

@@ -14,7 +14,6 @@ from rich.console import Console
 from ratchet.demo_terminal import Terminal
 from ratchet.sections import Policy, PolicySettings
 from slack_app.parts import LONGEST_PART
-from tests.answers import said
 from tests.e2e.conftest import is_growing, text_of
 
 STORY = "\n".join(
@@ -316,42 +315,6 @@ async def test_thirty_threads_of_one_channel_are_answered_within_slacks_limits(w
     assert {call["error"] for call in made} == {None}
     streamed = [call for call in made if call["method"] == "chat.startStream"]
     assert bool(streamed) == bool(seconds) and len(streamed) < 30
-
-
-@tool(extras={"effect": "change", "doing": "Restarting {service}"})
-async def restart(service: str) -> str:
-    """Restart a service.
-
-    Args:
-        service: its name.
-    """
-    return f"restarted {service}"
-
-
-async def test_a_turn_that_waits_for_approval_leaves_its_message_tidy_and_answers_below(world, quick, monkeypatch):
-    offered = SimpleNamespace(name="test", value="tests", load=lambda: [count_pods, restart])
-    monkeypatch.setattr("tools.registry.entry_points", lambda group: [offered])
-    approver = next(user.id for user in world.sandbox.workspace.users.values() if user.name == "oncall-b")
-    policy = Policy(tools=["@read", "count_pods", "restart"], approvers=[approver])
-    settings = world.settings().model_copy(update={"policies": PolicySettings(default=policy)})
-    script = steps(0.5, text=STORY)
-    script[0]["steps"].insert(1, {"tool_calls": [{"name": "restart", "args": {"service": "api"}}]})
-    await world.client.script(script)
-    async with world.ratchet(settings=settings) as services:
-        quick(services)
-        thread = await ask(world)
-        [request] = await world.until_posts("ops", thread)
-        shown = await world.client.messages("ops", thread)
-        progress = next(text_of(message) for message in shown if is_growing(message))
-        assert progress.splitlines()[0].startswith("✓ Counting all pods of api-0") and "Restarting api" in progress
-        assert progress.endswith("_Waiting for approval._") and not any(
-            message.get("streaming_state") == "in_progress" for message in shown
-        )
-        await world.client.click("ops", request["ts"], "approval_approve", user="oncall-b")
-        posts = await world.until_posts("ops", thread, count=2)
-        sessions = [s["status"] for s in (await world.client.ledger())["statuses"] if s["kind"] == "session"]
-    assert said(text_of(posts[-1])) == STORY
-    assert sessions == ["processing", "suspended", "processing", "active"]
 
 
 async def test_what_may_not_be_read_here_is_not_streamed_either(world, quick):

@@ -9,6 +9,8 @@ import pytest
 from slack_app import private_answers
 from slack_app.events import Click
 from tests.e2e.conftest import text_of
+from tests.e2e.test_images import png
+from tests.e2e.test_retry import correct, press
 
 CANARY = "cobalt-heron-17"
 
@@ -109,15 +111,22 @@ def click(team_id, user, value):
     return Click(team_id, "C1", user, "private", value, None)
 
 
-async def test_a_question_in_private_knows_its_thread(world):
+@pytest.mark.parametrize("is_reset", [False, True])
+async def test_a_question_in_private_knows_its_thread_since_the_last_reset(world, is_reset):
     async with secretive(world):
         root = await world.client.say("ops", "the checkout is broken, who looks?", user="oncall-b")
+        if is_reset:
+            await world.client.say("ops", f"<@{world.sandbox.bot_user_id}> reset", user="oncall-a", thread_ts=root)
+            await world.until_posts("ops", root)
+            await world.client.say("ops", "so is the login", user="oncall-b", thread_ts=root)
         await ask(world, thread_ts=root)
         (offer,) = await offers(world)
         await world.client.click("ops", offer["ts"], "private", user="oncall-a")
         (question,) = await world.until_posts(await world.client.dm("oncall-a"))
         await world.answers(await world.client.dm("oncall-a"), question["ts"])
-        assert "the checkout is broken" in str((await world.client.model_calls())[-1])
+        sent = (await world.client.model_calls())[-1]["messages"]
+        shown = str([message for message in sent if message["role"] != "tool"])
+        assert ("the checkout is broken" in shown, "so is the login" in shown) == (not is_reset, is_reset)
 
 
 CALLS = {
@@ -199,3 +208,26 @@ async def test_deleting_the_question_takes_its_words_from_the_private_answer_too
             while await rows(services, "select 1 from turns where question like '%%zebra-crossing%%'"):
                 await asyncio.sleep(0.1)
         assert await rows(services, "select count(*) from turns where source = 'private'") == [(1,)]
+
+
+async def test_a_private_answer_to_a_retry_knows_what_was_asked_first_and_its_images(world):
+    async with secretive(world) as services:
+        again = {"match": "shorter", "steps": [{"tool_calls": [SEARCH]}, {"text": "Again {images}"}]}
+        await world.client.script([again, {"match": "canary", "steps": [{"text": "R"}]}])
+        bot = world.sandbox.bot_user_id
+        said = f"<@{bot}> canary? I mean the zebra-crossing one"
+        thread = await world.client.say("ops", said, user="oncall-a", files=(("shot.png", png()),))
+        (post,) = await world.until_posts("ops", thread)
+        await correct(world, await press(world, post))
+        await world.until_posts("ops", thread, count=2)
+        (offer,) = await offers(world)
+        await world.client.click("ops", offer["ts"], "private", user="oncall-a")
+        dm = await world.client.dm("oncall-a")
+        (question,) = await world.until_posts(dm)
+        (answer,) = await world.answers(dm, question["ts"])
+        assert "zebra-crossing" in question["text"] and "shorter, please" in question["text"]
+        assert "Again image/png" in answer
+        await world.client.delete("ops", thread)
+        async with asyncio.timeout(15):
+            while await rows(services, "select 1 from turns where question like '%%zebra-crossing%%'"):
+                await asyncio.sleep(0.1)

@@ -2,10 +2,16 @@
 
 import asyncio
 
-from tests.dumps import places
-from tests.e2e.conftest import text_of
-from tests.e2e.test_stop import ask, rows, until
+import pytest
 
+from ratchet.sections import Policy, PolicySettings
+from tests.dumps import places
+from tests.e2e import test_outsiders as outsiders
+from tests.e2e.conftest import text_of
+from tests.e2e.test_stop import LOG, ask, calls, people, rows, until, until_logged
+from tests.e2e.test_stop import settings as stop_settings
+
+__all__ = ["people"]
 LOOK = {"tool_calls": [{"name": "search_messages", "args": {"query": "launch code"}}]}
 AGAIN = {"match": "shorter", "steps": [{"text": "Again: {human}"}]}
 FIRST = {"match": "code", "steps": [LOOK, {"text": "I found: {tools}"}]}
@@ -67,9 +73,9 @@ async def test_the_turn_goes_on_from_its_tool_results_with_the_correction(world)
         roles = [m["role"] for m in call["messages"] if m["role"] != "system"]
         assert roles == ["user", "assistant", "tool", "user"], "once, without the old answer as one of its own"
         assert "tern44" in call["messages"][-2]["content"] and "I found" in call["messages"][-1]["content"]
-        assert await rows(services, "select status, source from turns order by created_at") == [
-            ("answered", "mention"),
-            ("answered", "retry"),
+        assert await rows(services, "select status, source, attempts from turns order by created_at") == [
+            ("answered", "mention", 1),
+            ("answered", "retry", 1),
         ]
         assert await rows(services, "select count(*) from effects") == [(0,)]
         await ask(world, "next?", thread_ts=thread)
@@ -81,6 +87,20 @@ async def test_the_turn_goes_on_from_its_tool_results_with_the_correction(world)
         assert "“even shorter”" in answers[3]
         roles = [m["role"] for m in (await world.client.model_calls())[-1]["messages"]]
         assert roles.count("tool") == 1
+
+
+async def test_its_results_and_those_of_the_thread_since_have_references_of_their_own(world):
+    found = {"match": "second", "steps": [{"tool_calls": [{"name": "list_channels", "args": {}}]}, {"text": "Seen."}]}
+    await world.client.script([AGAIN, found, FIRST])
+    async with world.ratchet():
+        thread, post = await answered(world)
+        for count, words in enumerate(("reset", "second?"), 2):
+            await ask(world, words, thread_ts=thread)
+            await world.until_posts("ops", thread, count)
+        await correct(world, await press(world, post))
+        await world.until_posts("ops", thread, count=4)
+        last = [m for m in (await world.client.model_calls())[-1]["messages"] if m["role"] == "tool"]
+        assert sorted(m["content"].split("\n")[0] for m in last) == ["[e1]", "[e2]"]
 
 
 async def test_two_submissions_of_the_same_words_make_one_turn(world):
@@ -134,8 +154,105 @@ async def test_who_left_a_channel_does_not_get_back_what_was_found_there(world):
         await world.client.leave("secrets", "oncall-a")
         await correct(world, await press(world, post, channel=dm))
         posts = await world.until_posts(dm, thread, count=2)
-        assert "messages that you cannot read now" in text_of(posts[1])
+        assert "what may not be shown to you here now" in text_of(posts[1])
         assert "tern44" not in str((await world.client.model_calls())[-1]), "nor in the history"
+
+
+async def test_who_may_not_be_shown_the_documentation_any_more_does_not_get_back_what_was_found_there(world):
+    search = {"tool_calls": [outsiders.TOOLS[2]]}
+    async with world.ratchet() as services:
+        await outsiders.prepare(world, services)
+        await world.client.script([AGAIN, {"match": "code", "steps": [search, {"text": "I have looked."}]}])
+        thread, post = await answered(world)
+        await world.client.change_channel("ops", shared=True)
+        await outsiders.until(services, "select shared from channels where name = 'ops'")
+        asked = len(await world.client.model_calls())
+        await correct(world, await press(world, post))
+        posts = await world.until_posts("ops", thread, count=2)
+        assert "what may not be shown to you here now" in text_of(posts[1])
+        assert "heron handbook" in str((await world.client.model_calls())[:asked])
+        assert "heron handbook" not in str((await world.client.model_calls())[asked:])
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["left", "stayed"])
+async def test_a_retry_that_resumes_uses_what_its_requester_may_still_see(world, people, leaves):
+    policy = Policy(tools=["@read", "restart"], approvers=[people["oncall-a"]], self_approval=True)
+    settings = world.settings().model_copy(update={"policies": PolicySettings(default=policy)})
+    change = calls(("restart", {"service": "api"}))
+    await world.client.script([{"match": "shorter", "steps": [change, {"text": "Again: {tools}"}]}, FIRST])
+    async with world.ratchet(settings=settings) as services:
+        await world.client.say("secrets", "the launch code is tern44", user="oncall-a")
+        dm = await world.client.dm("oncall-a")
+        thread, post = await answered(world, channel=dm)
+        await correct(world, await press(world, post, channel=dm))
+
+        await until_requests(services, ["pending"])
+        (request,) = [p for p in await world.posts(dm, thread) if "approval_approve" in str(p)]
+        kept = "split_part(thread_id, '#', 2) not in (select turn_id::text from turns where source = 'retry')"
+        await rows(services, f"delete from checkpoints where {kept} returning 1")
+        if leaves:
+            await world.client.leave("secrets", "oncall-a")
+        before = len(await world.client.model_calls())
+        await world.client.click(dm, request["ts"], "approval_approve", user="oncall-a")
+        if not leaves:
+            posts = await world.until_posts(dm, thread, count=3)
+            assert "anew" not in text_of(posts[-1]) and LOG == ["restart"]
+            return
+        await until_requests(services, ["void", "pending"])
+        assert LOG == [] and "tern44" not in str((await world.client.model_calls())[before:])
+        (again,) = [p for p in await world.posts(dm, thread) if "approval_approve" in str(p)]
+        await world.client.click(dm, again["ts"], "approval_approve", user="oncall-a")
+        posts = await world.until_posts(dm, thread, count=4)
+        assert "looked everything up anew" in text_of(posts[-1]) and LOG == ["restart"]
+
+
+async def until_requests(services, statuses):
+    async def reached():
+        found = await rows(
+            services,
+            "select a.status from approvals a join posts p on p.post_id = "
+            "a.turn_id || '/' || a.part where p.state = 'posted' order by a.part",
+        )
+        return [status for (status,) in found] == statuses
+
+    await until(reached)
+
+
+async def test_what_was_taken_in_is_asked_again_too(world, people):
+    gazing = calls(("gaze", {"seconds": 1.5}))
+    await world.client.script(
+        [AGAIN, {"match": "also", "steps": [{"text": "Both"}]}, {"match": "look", "steps": [gazing, {"text": "One"}]}]
+    )
+    async with world.ratchet(settings=stop_settings(world, people)) as services:
+        thread = await ask(world, "look here")
+        await until_logged("gaze begins")
+        added = await ask(world, "also at the heron", thread_ts=thread)
+        (post,) = await world.until_posts("ops", thread)
+        await correct(world, await press(world, post, user="oncall-b"), user="oncall-b")
+        await world.until_posts("ops", thread, count=2)
+        asked = (await world.client.model_calls())[-1]["messages"][-1]["content"]
+        assert asked.startswith("look here\n\nalso at the heron") and "shorter, please" in asked
+        sources = "select s.ts from turn_sources s join turns t using (turn_id) where t.source = 'retry' order by 1"
+        assert {(thread,), (added,)} <= set(await rows(services, sources))
+
+
+async def test_after_a_reset_a_retry_brings_back_its_own_question_and_nothing_else(world):
+    await world.client.script([AGAIN, FIRST])
+    async with world.ratchet():
+        await world.client.say("ops", "the launch code is tern44", user="oncall-b")
+        root = await world.client.say("ops", "the old story", user="oncall-b")
+        await ask(world, "which code?", thread_ts=root)
+        (post,) = await world.until_posts("ops", root)
+        assert "the old story" in str(await world.client.model_calls())
+        await ask(world, "reset", thread_ts=root)
+        await world.until_posts("ops", root, count=2)
+        asked = len(await world.client.model_calls())
+        await correct(world, await press(world, post))
+        await world.until_posts("ops", root, count=3)
+        (call,) = (await world.client.model_calls())[asked:]
+        said = [m["content"] for m in call["messages"] if m["role"] != "system"]
+        assert said[0] == "which code?" and "tern44" in said[2]
+        assert "the old story" not in str([m for m in call["messages"] if m["role"] != "tool"])
 
 
 async def test_what_was_removed_cannot_be_retried_and_goes_from_retries_too(world):

@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.dumps import places
+from tests.e2e.test_images import png
 from tests.e2e.test_stop import ask, gaze, people, rows, settings, until, until_logged, until_model
 
 __all__ = ["gaze", "people"]
@@ -54,6 +55,20 @@ async def test_what_others_add_is_a_turn_of_its_own_afterwards(world, people):
         assert await statuses(services) == ["answered", "answered"]
 
 
+async def test_what_is_asked_after_a_reset_is_a_turn_of_its_own_that_knows_nothing_of_before(world, people):
+    await world.client.script([{"match": "fresh", "steps": [{"text": "Fresh: {human}"}]}, ONE])
+    async with world.ratchet(settings=settings(world, people)) as services:
+        thread = await ask(world, "look here")
+        await until_logged("gaze begins")
+        await ask(world, "reset", thread_ts=thread)
+        await accepted(services, 2)
+        await ask(world, "fresh start", thread_ts=thread)
+        answers = await world.answers("ops", thread, count=3)
+        assert answers[0] == "One: look here" and answers[-1] == "Fresh: fresh start"
+        assert await statuses(services) == ["answered"] * 3
+        assert "look here" not in str((await world.client.model_calls())[-1])
+
+
 async def test_what_comes_during_the_last_model_call_is_a_turn_of_its_own(world, people):
     await world.client.script([ALSO, {"match": "look", "steps": [{"text": "One", "delay": 1.5}]}])
     async with world.ratchet(settings=settings(world, people)) as services:
@@ -63,6 +78,29 @@ async def test_what_comes_during_the_last_model_call_is_a_turn_of_its_own(world,
         answers = await world.answers("ops", thread, count=2)
         assert answers[0] == "One" and answers[1].startswith("Both:")
         assert await statuses(services) == ["answered", "answered"]
+
+
+async def test_what_comes_with_an_image_is_a_turn_of_its_own_that_sees_it(world, people):
+    await world.client.script([{"match": "also", "steps": [{"text": "I see {images}."}]}, ONE])
+    async with world.ratchet(settings=settings(world, people)) as services:
+        thread = await ask(world, "look here")
+        await until_logged("gaze begins")
+        words = f"<@{world.sandbox.bot_user_id}> also this"
+        await world.client.say("ops", words, user="oncall-a", thread_ts=thread, files=(("shot.png", png()),))
+        answers = await world.answers("ops", thread, count=2)
+        assert answers == ["One: look here", f"I see image/png, {len(png())} bytes."]
+        assert await statuses(services) == ["answered", "answered"]
+
+
+async def test_what_comes_with_a_text_file_is_taken_in(world, people):
+    await world.client.script([ALSO, ONE])
+    async with world.ratchet(settings=settings(world, people)) as services:
+        thread = await ask(world, "look here")
+        await until_logged("gaze begins")
+        words = f"<@{world.sandbox.bot_user_id}> also this"
+        await world.client.say("ops", words, user="oncall-a", thread_ts=thread, files=(("app.log", b"OOMKilled"),))
+        (answer,) = await world.answers("ops", thread)
+        assert answer.startswith("> Taken in: “also this") and await statuses(services) == ["answered", "merged"]
 
 
 async def test_in_a_dm_thread_and_from_another_process(world, people):

@@ -101,7 +101,9 @@ async def test_the_commands_show_servers_and_pin_anew(environment, tmp_path):  #
     checks = {check.name: check async for check in health._mcp(settings())}
     assert not checks["MCP server gone"].ok and not checks["MCP server desk"].ok
     assert checks["MCP server desk"].detail.startswith("add: changed since it was pinned, and is now ")
-    assert "DISABLED: changed since it was pinned" in await listed()
+    before = await listed()
+    assert "DISABLED: changed since it was pinned" in before and "ratchet tools --accept desk__add" in before
+    assert "says now: " in before and "passwords" in before, "nobody accepts blindly"
     out = await listed(accept="desk__add")
     assert "DISABLED" not in out and "passwords" in out
 

@@ -58,7 +58,8 @@ def test_the_page_shows_steps_then_text_and_the_status_the_newest_step():
     assert page(View((DONE, TWO), "It ran out.")) == (
         "✓ Searching \\#ops for OOMKilled — 14 hits  \n⏳ Reading a thread\n\nIt ran out."
     )
-    assert page(View((DONE,), "Let me"), paused=True).endswith(PAUSED)
+    left = page(View((DONE, TWO), "Let me"), paused=True)
+    assert left == f"✓ Searching \\#ops for OOMKilled — 14 hits  \n→ Reading a thread\n\n{PAUSED}"
     many = page(View(tuple(Step(f"c{number}", f"Step {number}") for number in range(30))))
     assert many.startswith("… 10 steps before") and "Step 29" in many and "Step 9" not in many
     assert status(ONE) == "is searching #ops for OOMKilled…"

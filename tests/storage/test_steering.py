@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from storage import effects, leases, steering, turns
+from slack_app.command_words import CommandCall, parse
+from storage import conversations, effects, leases, steering, turns
 from storage.leases import LeaseLost
 from storage.steering import TurnStopped
 from storage.turns import NewTurn
@@ -15,11 +16,11 @@ from storage.turns import NewTurn
 def asked(database):
     """Accepts a question of U1 in a thread; its id."""
 
-    async def accept(thread_ts, ts, *, user="U1"):
-        turn_id = uuid4()
+    async def accept(thread_ts, ts, *, user="U1", question="what?", aside=False):
+        new = NewTurn(uuid4(), "T1", "C1", thread_ts, ts, user, "mention", question, aside=aside)
         async with database.connection() as conn:
-            assert await turns.insert(conn, NewTurn(turn_id, "T1", "C1", thread_ts, ts, user, "mention", "what?"))
-        return turn_id
+            assert await turns.insert(conn, new)
+        return new.turn_id
 
     return accept
 
@@ -94,3 +95,47 @@ async def test_without_a_thread_only_what_that_person_asked_for_ends(database, a
     mine, theirs = await asked("1.0", "1.1"), await asked("2.0", "2.1", user="U2")
     assert [marked.turn_id for marked in await stop(database, thread_ts=None)] == [mine]
     assert (await get(database, theirs)).stopped_by is None
+
+
+async def taken(database, running):
+    """What a running turn takes in, as its worker sees it coming and does it."""
+    async with database.connection() as conn:
+        lease = await leases.take(conn, (await turns.get(conn, running)).thread_key)
+        (seen,) = await steering.look(conn, [running])
+        found = [added.message_ts for added in await steering.take_in(conn, lease, running)]
+    assert seen.has_news == bool(found)
+    return found
+
+
+@pytest.mark.parametrize("queued", [True, False])
+async def test_what_was_asked_after_a_reset_is_not_taken_in_by_a_turn_from_before(database, asked, queued):
+    first, _, fresh = [await asked("1.0", ts) for ts in ("1.1", "1.2", "1.4")]
+    await begin(database, first)
+    if queued:
+        await asked("1.0", "1.3", user="U2", question="/reset!", aside=True)
+    else:
+        async with database.connection() as conn:
+            await conversations.reset(conn, turns.thread_key("T1", "C1", "1.0"), "1.3")
+    assert await taken(database, first) == ["1.2"]
+    assert (await get(database, fresh)).status == "queued"
+
+
+async def test_only_a_reset_between_the_two_parts_them(database, asked):
+    async with database.connection() as conn:
+        await conversations.reset(conn, turns.thread_key("T1", "C1", "1.0"), "1.1")
+    first = await asked("1.0", "1.2")
+    await begin(database, first)
+    await asked("1.0", "1.3", question="help", aside=True)
+    await asked("1.0", "1.4")
+    await asked("1.0", "1.5", question="reset", aside=True)
+    await asked("2.0", "1.35", question="reset", aside=True)
+    assert await taken(database, first) == ["1.4"]
+
+
+@pytest.mark.parametrize(
+    "words", ["reset", "/Reset", " `reset`!", "reset ?", "//reset", "reset it", "unreset", "", "help"]
+)
+async def test_the_statement_knows_a_reset_as_the_parser_of_commands_does(database, words):
+    async with database.connection() as conn:
+        (found,) = await (await conn.execute("select %s ~* %s", (words, steering.RESET))).fetchone()
+    assert found == (parse(words) == CommandCall("reset"))

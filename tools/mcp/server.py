@@ -224,7 +224,7 @@ class Server:
                         tool=name,
                         pinned=self._pins[name],
                         now=sha256,
-                        accept=f"ratchet tools --accept {self.spec.name}",
+                        accept=f"ratchet tools --accept {self._named(name)}",
                     )
             elif why is None and name in names[MOST_TOOLS:]:
                 why = f"the server has more than {MOST_TOOLS} tools; name those to take in `allow`"
