@@ -266,6 +266,7 @@ async def kill(launcher, postgres, folder, moment):
             await handbook.request(thread)
             if operation == "chat.postMessage":
                 await world.client.clear_ledger()
+                await world.client.fault("chat.startStream", "error", error="unknown_method", times=1000)
                 await world.client.fault(operation, kind, times=1000)
             else:
                 handbook.github.faults.add(Fault(operation, kind, seconds=600))

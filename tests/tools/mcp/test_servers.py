@@ -194,7 +194,7 @@ async def test_a_changed_description_disables_the_tool_and_tells_the_operator(op
             assert state.refused.startswith("changed since it was pinned, and is now ")
     told = [line for line in logs if line["log_level"] == "error"]
     assert [(line["server"], line["tool"]) for line in told] == [("desk", "add")]
-    assert told[0]["accept"] == "ratchet tools --accept desk"
+    assert told[0]["accept"] == "ratchet tools --accept desk__add"
     async with opened(desk()) as servers:  # as it was
         assert tool_of(servers, "desk__add")
 
