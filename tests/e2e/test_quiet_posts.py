@@ -77,7 +77,7 @@ def texts(value, key=""):
                 pass
         yield key, value
     elif isinstance(value, dict):
-        kind = "markdown" if value.get("type") == "markdown" else ""
+        kind = "markdown" if value.get("type") in {"markdown", "markdown_text"} else ""
         for name, inner in value.items():
             yield from texts(inner, kind or ("markdown" if name == "markdown_text" else name))
     elif isinstance(value, list):
