@@ -114,6 +114,7 @@ class FakeModel(BaseChatModel):
         return self.bind(tools=[{"name": "lookup"}])
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        # LangChain insists on this method; what is measured calls the asynchronous one only.
         raise NotImplementedError("only asynchronous calls are measured")
 
     async def _agenerate(

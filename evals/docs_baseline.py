@@ -20,7 +20,7 @@ BATCH = 64
 
 
 class _SameModel(Embeddings):
-    """The embedder as LangChain calls it; only its asynchronous half is used."""
+    """The embedder as LangChain calls it; only its asynchronous half is used, and LangChain insists on the other."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder

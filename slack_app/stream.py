@@ -70,10 +70,10 @@ class SlackReply:
         self._see(replace(self._view, text="", take=self._view.take + 1))
 
     def steered(self, text: str) -> None:
-        """Show that a message was taken in."""
-        self._step(
-            Step(f"steered-{len(self._view.steps)}", f"Taking in “{shorten(text, LONGEST_STEERED)}”", "complete")
-        )
+        """Show that a message was taken in: at once as the status, and as a step if the message goes on growing."""
+        words = f"“{shorten(text, LONGEST_STEERED)}”"
+        self._step(Step(f"steered-{len(self._view.steps)}", f"Taking in {words}", "complete"))
+        self._show(f"has taken in {words}")
 
     async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Note the answer's parts in the outbox; deliver them with ``Outbox.deliver``."""
