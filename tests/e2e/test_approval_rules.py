@@ -30,7 +30,7 @@ async def edit(desk, post, text, user="oncall-b"):
 async def other_question(desk, thread):
     text = f"<@{desk.world.sandbox.bot_user_id}> something else"
     await desk.world.client.say("ops", text, user="oncall-a", thread_ts=thread)
-    assert await desk.until(thread, "hi")
+    assert await desk.until(thread, "All quiet.")
 
 
 @pytest.fixture

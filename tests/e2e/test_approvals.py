@@ -75,7 +75,7 @@ class Desk:
             {"tool_calls": [{"name": name, "args": args} for name, args in calls]},
             {"text": then},
         ]
-        rules = [{"match": "something else|and more", "steps": [{"text": "hi"}]}, {"match": question, "steps": steps}]
+        rules = [{"match": "something else|and more", "steps": [{"text": "All quiet."}]}, {"match": question, "steps": steps}]
         await self.world.client.script(rules)
         text = f"<@{self.world.sandbox.bot_user_id}> {question}"
         return await self.world.client.say("ops", text, user="oncall-a")
@@ -329,7 +329,7 @@ async def test_a_waiting_turn_survives_a_restart_and_does_not_hold_up_its_thread
         await world.client.say(
             "ops", f"<@{world.sandbox.bot_user_id}> something else", user="oncall-a", thread_ts=thread
         )
-        assert await desk.until(thread, "hi")
+        assert await desk.until(thread, "All quiet.")
     async with world.ratchet("slack", settings=settings) as services:
         await desk.click(post)
         async with asyncio.timeout(20):
