@@ -67,6 +67,7 @@ def build_app(client: AsyncWebClient, signing_secret: str | None, inbox: Inbox, 
         await next()
 
     app = AsyncApp(
+        name="ratchet",  # without it, Bolt reads the source of the whole call stack to find one
         client=client,
         signing_secret=signing_secret or "",
         before_authorize=record,

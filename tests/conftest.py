@@ -5,6 +5,8 @@ import os
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports langgraph
 
 import asyncio
+import shutil
+import ssl
 import sys
 import tempfile
 import threading
@@ -14,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -45,11 +48,11 @@ def one_connection_at_a_time():
 
     @asynccontextmanager
     async def connection(pool, timeout=None):
-        outer, callers = held.get(), traceback.extract_stack()[:-2]  # without this function and contextlib's
+        outer, caller = held.get(), sys._getframe(2)  # without this function and contextlib's
         if outer and outer[0] is pool and outer[1]:
-            places = [frame.name for frame in callers]
+            places = [frame.f_code.co_name for frame, _ in traceback.walk_stack(caller)]
             assert {"_step", "migrate"} & set(places), f"a second connection, inside {places}"
-        mine = [pool, f"{os.sep}tests{os.sep}" not in callers[-1].filename]
+        mine = [pool, f"{os.sep}tests{os.sep}" not in caller.f_code.co_filename]
         token = held.set(mine)
         try:
             async with original(pool, timeout) as conn:
@@ -74,8 +77,12 @@ def postgres():
     ready: Future[str] = Future()
     stop = threading.Event()
 
-    # Not in pytest's own folder: another run prunes that, and this server with it.
-    folder = tempfile.TemporaryDirectory(prefix="ratchet-postgres-", ignore_cleanup_errors=True)
+    # Not in pytest's own folder: another run prunes that, and this server with it. In memory where there is room.
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    folder = tempfile.TemporaryDirectory(
+        prefix="ratchet-postgres-", ignore_cleanup_errors=True, dir=memory if roomy else None
+    )
 
     async def serve():
         async with open_embedded(Path(folder.name), name="template") as url:
@@ -95,6 +102,14 @@ def postgres():
     stop.set()
     thread.join()
     folder.cleanup()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_read_once():
+    """Each client of a model or of Slack reads the machine's certificates, which takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(autouse=True)
