@@ -62,6 +62,19 @@ def options(
 app.add_typer(evaluate.app)
 app.add_typer(policy_commands.app)
 
+EXPLAINED = {  # by name: to import them all takes longer than to find the mistake
+    "agent.errors.AgentError",
+    "ratchet.manifest.ManifestError",
+    "ratchet.new_tool.NewToolError",
+    "ratchet.policies.PolicyError",
+    "ratchet.settings.SettingsError",
+    "slack_app.app.SlackError",
+    "storage.db.StorageError",
+    "tools.context.EmbeddingError",
+    "tools.registry.CatalogueError",
+}
+"""The errors that end a command with one line."""
+
 
 class Part(StrEnum):
     """What one process can be limited to."""
@@ -76,12 +89,12 @@ def serve(
     only: Annotated[list[Part] | None, typer.Option(help="Run only this part; may be given several times.")] = None,
 ) -> None:
     """Run Ratchet: Slack, workers and web in one process."""
+    settings = _settings()  # before what takes long to import
     from ratchet.bootstrap import open_services
     from ratchet.factories import choose_model, prepare_models
     from ratchet.serve import PARTS
     from ratchet.serve import serve as run_server
 
-    settings = _settings()
     parts = frozenset(part.value for part in only) if only else PARTS
 
     async def run() -> None:
@@ -195,10 +208,9 @@ def approvals(as_json: Annotated[bool, typer.Option("--json", help="Print them a
 @app.command()
 def migrate() -> None:
     """Bring the database to the schema that this version needs."""
+    settings = _settings()
     from ratchet.bootstrap import open_storage
     from storage.migrate import migrate as apply
-
-    settings = _settings()
 
     async def run() -> list[str]:
         if settings.database_url is None:
@@ -254,9 +266,8 @@ def forget(
 @app.command()
 def doctor() -> None:
     """Check the database, Slack, the model and the tools, and say what is wrong."""
-    from ratchet.health import examine
-
     settings = _settings(quiet=True)
+    from ratchet.health import examine
 
     async def run() -> bool:
         good = True
@@ -352,30 +363,9 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 def _explain(error: BaseException) -> str | None:
     """The one line for an error that an operator can mend, or None."""
-    from agent.errors import AgentError
-    from ratchet.manifest import ManifestError
-    from ratchet.new_tool import NewToolError
-    from ratchet.policies import PolicyError
-    from ratchet.settings import SettingsError
-    from slack_app.app import SlackError
-    from storage.db import StorageError
-    from tools.context import EmbeddingError
-    from tools.registry import CatalogueError
-
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    known = (
-        SettingsError
-        | StorageError
-        | SlackError
-        | AgentError
-        | CatalogueError
-        | PolicyError
-        | EmbeddingError
-        | NewToolError
-        | ManifestError
-    )
-    if isinstance(error, known):
+    if EXPLAINED & {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}:
         return " ".join(str(error).split())
     return None
 

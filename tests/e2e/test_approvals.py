@@ -75,7 +75,10 @@ class Desk:
             {"tool_calls": [{"name": name, "args": args} for name, args in calls]},
             {"text": then},
         ]
-        rules = [{"match": "something else|and more", "steps": [{"text": "All quiet."}]}, {"match": question, "steps": steps}]
+        rules = [
+            {"match": "something else|and more", "steps": [{"text": "All quiet."}]},
+            {"match": question, "steps": steps},
+        ]
         await self.world.client.script(rules)
         text = f"<@{self.world.sandbox.bot_user_id}> {question}"
         return await self.world.client.say("ops", text, user="oncall-a")

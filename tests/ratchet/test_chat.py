@@ -5,7 +5,7 @@ import pytest
 from ratchet.factories import choose_model
 from ratchet.settings import SettingsError, load_settings
 from sandbox.server import SandboxConfig, open_sandbox
-from tests.ratchet.test_cli import ratchet
+from tests.processes import ratchet
 
 HELLO = [
     {"match": "hello", "steps": [{"tool_calls": [{"name": "list_channels", "args": {}}]}, {"text": "I see {tool[0]}"}]}

@@ -3,34 +3,18 @@
 import asyncio
 import json
 import os
+import pkgutil
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
 
+from ratchet import cli
 from ratchet.settings import load_settings, variables
 from sandbox.server import SandboxConfig, open_sandbox
-
-ROOT = Path(__file__).parents[2]  # the commands of this checkout, wherever another one is installed
-
-
-async def ratchet(*arguments, cwd, **environment):
-    """Run a command in a clean environment; returns (exit code, standard output, standard error)."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ratchet.cli",
-        *arguments,
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": str(ROOT), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), timeout=60)
-    return process.returncode, out.decode(), err.decode()
+from tests.processes import ROOT, ratchet
 
 
 @pytest.fixture
@@ -122,6 +106,11 @@ async def test_migrate_is_told_to_whoever_forgot_it(environment, postgres, tmp_p
     empty = psycopg.conninfo.make_conninfo(postgres, dbname="postgres")
     code, _, err = await ratchet("serve", cwd=tmp_path, **{**environment, "DATABASE_URL": empty})
     assert code == 1 and "run `ratchet migrate`" in err
+
+
+@pytest.mark.parametrize("name", sorted(cli.EXPLAINED))
+def test_the_errors_that_are_one_line_exist(name):
+    assert issubclass(pkgutil.resolve_name(name), Exception)
 
 
 async def test_help_names_every_command_and_imports_little(tmp_path):

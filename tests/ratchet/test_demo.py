@@ -1,36 +1,16 @@
 """``ratchet demo`` as somebody tries it: what its first lines propose works, without a key and without a network."""
 
-import asyncio
-import os
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ratchet
 
 
 async def talk(*lines, cwd):
     """What the demo prints when these lines are typed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ratchet.cli",
-        "demo",
-        cwd=cwd,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(cwd),
-            "PYTHONPATH": str(ROOT),
-            "OLLAMA_HOST": "http://127.0.0.1:9",
-        },
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate("".join(f"{line}\n" for line in lines).encode()), 220)
-    assert process.returncode == 0, out.decode()
-    return out.decode()
+    typed = "".join(f"{line}\n" for line in lines)
+    code, out, err = await ratchet("demo", cwd=cwd, stdin=typed, seconds=220, OLLAMA_HOST="http://127.0.0.1:9")
+    assert code == 0, out + err
+    return out
 
 
 @pytest.mark.timeout(240)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.ratchet.test_cli import ratchet
+from tests.processes import ratchet
 
 ROOT = str(Path(__file__).parents[2])
 

@@ -9,7 +9,8 @@ from ratchet.policies import PolicyError, policies_of
 from ratchet.sections import PolicySettings
 from ratchet.settings import SettingsError, load_settings
 from ratchet.tool_list import run_tools
-from tests.ratchet.test_cli import environment, ratchet  # noqa: F401 - a fixture
+from tests.processes import ratchet
+from tests.ratchet.test_cli import environment  # noqa: F401 - a fixture
 from tests.tools.mcp.conftest import DESK as PROGRAM
 from tools.registry import load_catalogue
 

@@ -21,7 +21,7 @@ from storage import channels, leases, turns
 from storage.channels import User
 from tests.agent.conftest import Quiet, Scripted, call, this_turn
 from tests.agent.test_approvals import People
-from tests.ratchet.test_cli import ratchet
+from tests.processes import ratchet
 from tools.registry import build_catalogue
 
 
