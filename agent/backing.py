@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
 from agent import answer_blocks, claims, references
 from agent.answer_blocks import Answer
-from agent.wording import name_call
+from agent.wording import TITLE, name_call
 from tools.hits import PERMALINK
 from tools.registry import CatalogueEntry
 
@@ -34,7 +34,7 @@ class Call:
 
     Attributes:
         reference: by which the model names it.
-        words: what it did, in plain words.
+        words: what it did, in plain words without secrets.
         identity: the same for the same tool with the same arguments.
         result: the text that came back.
         entry: the tool, if it is still there.
@@ -80,7 +80,8 @@ def collect(messages: Iterable[AnyMessage], catalogue: Mapping[str, CatalogueEnt
                 name, args = call["name"], call["args"]
                 identity = json.dumps([name, args], sort_keys=True, default=str)
                 entry = catalogue.get(name)
-                calls[reference] = Call(reference, name_call(entry, name, args), identity, message.text, entry)
+                title = message.additional_kwargs.get(TITLE) or name_call(entry, name, {})
+                calls[reference] = Call(reference, title, identity, message.text, entry)
     return list(calls.values())
 
 
@@ -118,10 +119,6 @@ class Backing:
         self._given = self._find_given()
         self._after = self._find_after()
         self._behind = self._find_behind()
-
-    def cites(self, at: int) -> bool:
-        """Whether a block names a call itself."""
-        return bool(self._own[at])
 
     def unnamed(self, at: int) -> list[Call]:
         """The calls that a block does not name, nor what introduces it, but whose results it links to or quotes."""

@@ -220,7 +220,7 @@ class _Writer:
             shown = [] if call.messages & linked else _links(call.result)
             links = ", ".join(f"[{_label(url)}]({url})" for url in shown if url not in body)
             outcome = name_outcome(call.entry, call.result)
-            words = ": ".join(part for part in (_harmless(call.words), outcome) if part)
+            words = _harmless(": ".join(part for part in (call.words, outcome) if part))
             lines.append(f"- [{number}] {words}{f' ({links})' if links else ''}")
         return "\n".join(lines)
 
