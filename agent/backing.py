@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
@@ -120,6 +120,10 @@ class Backing:
         self._after = self._find_after()
         self._behind = self._find_behind()
 
+    def without_references(self, text: str) -> str:
+        """Some of the answer's text without what it cites."""
+        return references.rewrite(text, lambda _: "", self._calls)
+
     def unnamed(self, at: int) -> list[Call]:
         """The calls that a block does not name, nor what introduces it, but whose results it links to or quotes."""
         return [] if self._given[at] else self._found[at]
@@ -150,13 +154,13 @@ class Backing:
             if block.kind == "code":
                 break
             _, text = answer_blocks.split_prefix(answer.text(block))
-            bare = claims.plain(references.rewrite(text, lambda _: ""))
+            bare = claims.plain(self.without_references(text))
             named |= set(references.names(text))
             if block.kind in {"heading", "paragraph"} and LIST_OF_SOURCES.match(bare) and claims.count_words(bare) <= 2:
                 if not named:
                     break
                 calls = [self._calls[name] for name in sorted(named, key=references.number_of) if name in self._calls]
-                return Answer(answer.lines[: block.first], answer.blocks[:at]), calls
+                return replace(answer, lines=answer.lines[: block.first], blocks=answer.blocks[:at]), calls
             if not references.CITED.match(text):
                 break
         return answer, []
@@ -213,7 +217,7 @@ class Backing:
 
     def _is_about_all(self, at: int) -> bool:
         """Whether a sentence after a list or table speaks of all of it."""
-        words = claims.plain(references.rewrite(self.texts[at], lambda _: ""))
+        words = claims.plain(self.without_references(self.texts[at]))
         return bool(claims.count_words(words) <= 3 or LIST_OF_SOURCES.match(words) or ALL_OF_IT.match(words))
 
     def _find_behind(self) -> list[list[Call]]:
