@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
@@ -44,7 +44,7 @@ class Call:
     words: str
     identity: str
     result: str
-    entry: CatalogueEntry | None = None
+    entry: CatalogueEntry | None = field(default=None, compare=False)  # it has no hash
 
     @cached_property
     def messages(self) -> frozenset[tuple[str, str]]:

@@ -3,6 +3,8 @@
 import re
 import sys
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -187,6 +189,12 @@ def test_a_claim_without_a_reference_is_shown_as_a_hypothesis(text, marked):
 )
 def test_what_is_backed_or_claims_nothing_bears_no_mark(text):
     assert HYPOTHESIS not in shown(text) and HYPOTHESES not in shown(text)
+
+
+def test_what_introduces_a_list_rests_on_the_calls_of_its_items():
+    calls = [replace(call, entry=SimpleNamespace(tool=SimpleNamespace(extras={}))) for call in CALLS]
+    text = "The pool was full:\n- it fired [e1]\n- it was enlarged [e2]"
+    assert body(text, calls) == text.replace("e1", "1").replace("e2", "2")
 
 
 def test_what_links_to_a_result_or_quotes_it_gets_its_reference():
