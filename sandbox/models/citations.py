@@ -46,7 +46,7 @@ def cite(answer: str, results: Mapping[str, str]) -> str:
 def _find(line: str, results: Mapping[str, str], *, is_first: bool) -> list[str]:
     """The references of a line: of what it links to at its end, else of all there is, if it can be nothing else."""
     for url in _LINK.findall(line)[-1:]:
-        for reference, text in reversed(results.items()):
+        for reference, text in reversed([*results.items()]):
             if url in text:
                 return [reference]
     return [*results] if is_first or len(results) == 1 else []
