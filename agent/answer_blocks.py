@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import normalizeReference
+
+from agent import references
+from agent.references import SPAN
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")  # as the parser counts them
 CLOSING = re.compile(r"\s*(`{3,}|~{3,})\s*")
 BOLD = re.compile(r"\s*(\*\*|__)(?!\s)[^*_\n]{1,80}\1:?\s*")
+# [text][label], [text][] and [text]; or a code span.
+LINK = re.compile(rf"{SPAN.pattern}|(?<!\\)\[(?P<text>(?:`[^`\n]*`|[^\[\]`])*+)\](?:\[(?P<label>[^\[\]]*)\])?(?![\[(])")
 PREFIX = re.compile(r"(?:[ \t>]*(?:[-+*]|\d{1,9}[.)])(?:[ \t]+|$)(?:\[[ xX]\][ \t]+)?)*[ \t>]*")
 
 
@@ -40,15 +47,31 @@ class Block:
 
 @dataclass(frozen=True)
 class Answer:
-    """A text's lines, with their ends, and its blocks in their order; ``unclosed`` is the fence that is left open."""
+    """An answer, taken apart.
+
+    Attributes:
+        lines: with their ends; those that define links are empty.
+        blocks: in their order.
+        unclosed: the fence that is left open.
+        links: the addresses that are defined, by their labels in the parser's form.
+    """
 
     lines: list[str]
     blocks: list[Block]
     unclosed: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, block: Block) -> str:
-        """The block as it is written, with the line ends within it."""
-        return "".join(self.lines[block.first : block.last]).rstrip("\r\n")
+        """The block as it is written, with the line ends within it; its links bear their addresses."""
+        text = "".join(self.lines[block.first : block.last]).rstrip("\r\n")
+        return LINK.sub(self._inline, text) if self.links and block.kind != "code" else text
+
+    def _inline(self, found: re.Match[str]) -> str:
+        text = found["text"]
+        url = text is not None and self.links.get(normalizeReference(found["label"] or text))
+        if not url or references.CITED.fullmatch(found[0]):
+            return found[0]
+        return f"[{'source' if references.FOREIGN.fullmatch(f'[{text}]') else text}]({url})"
 
 
 def read(text: str) -> Answer:
@@ -59,7 +82,8 @@ def read(text: str) -> Answer:
     items: list[int | None] = []  # the first block of each open item
     quotes = groups = 0
     unclosed = ""
-    for token in _parser().parse(text):
+    found: dict[str, Any] = {}
+    for token in _parser().parse(text, found):
         first, last = token.map or (0, 0)
         last = min(last, len(lines))
         depth, before = len(lists), len(blocks) - 1
@@ -97,7 +121,12 @@ def read(text: str) -> Answer:
                     blocks.append(Block(kind, first, last, lead=items[-1] if items else lead, depth=depth))
                 if items and items[-1] is None:
                     items[-1] = len(blocks) - 1
-    return Answer(lines, blocks, unclosed)
+    defined = found.get("references", {})
+    for each in [*defined.values(), *found.get("duplicate_refs", [])]:
+        for at in range(*each["map"]):
+            lines[at] = ""
+    links = {label: each["href"].replace("(", "%28").replace(")", "%29") for label, each in defined.items()}
+    return Answer(lines, blocks, unclosed, links)
 
 
 def split_prefix(text: str) -> tuple[str, str]:

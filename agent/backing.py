@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
 from agent import answer_blocks, claims, references
 from agent.answer_blocks import Answer
-from agent.wording import name_call
+from agent.wording import TITLE, name_call
 from tools.hits import PERMALINK
 from tools.registry import CatalogueEntry
 
@@ -34,7 +34,7 @@ class Call:
 
     Attributes:
         reference: by which the model names it.
-        words: what it did, in plain words.
+        words: what it did, in plain words without secrets.
         identity: the same for the same tool with the same arguments.
         result: the text that came back.
         entry: the tool, if it is still there.
@@ -44,7 +44,7 @@ class Call:
     words: str
     identity: str
     result: str
-    entry: CatalogueEntry | None = None
+    entry: CatalogueEntry | None = field(default=None, compare=False)  # it has no hash
 
     @cached_property
     def messages(self) -> frozenset[tuple[str, str]]:
@@ -80,7 +80,8 @@ def collect(messages: Iterable[AnyMessage], catalogue: Mapping[str, CatalogueEnt
                 name, args = call["name"], call["args"]
                 identity = json.dumps([name, args], sort_keys=True, default=str)
                 entry = catalogue.get(name)
-                calls[reference] = Call(reference, name_call(entry, name, args), identity, message.text, entry)
+                title = message.additional_kwargs.get(TITLE) or name_call(entry, name, {})
+                calls[reference] = Call(reference, title, identity, message.text, entry)
     return list(calls.values())
 
 
@@ -119,9 +120,9 @@ class Backing:
         self._after = self._find_after()
         self._behind = self._find_behind()
 
-    def cites(self, at: int) -> bool:
-        """Whether a block names a call itself."""
-        return bool(self._own[at])
+    def without_references(self, text: str) -> str:
+        """Some of the answer's text without what it cites."""
+        return references.rewrite(text, lambda _: "", self._calls)
 
     def unnamed(self, at: int) -> list[Call]:
         """The calls that a block does not name, nor what introduces it, but whose results it links to or quotes."""
@@ -153,13 +154,13 @@ class Backing:
             if block.kind == "code":
                 break
             _, text = answer_blocks.split_prefix(answer.text(block))
-            bare = claims.plain(references.rewrite(text, lambda _: ""))
+            bare = claims.plain(self.without_references(text))
             named |= set(references.names(text))
             if block.kind in {"heading", "paragraph"} and LIST_OF_SOURCES.match(bare) and claims.count_words(bare) <= 2:
                 if not named:
                     break
                 calls = [self._calls[name] for name in sorted(named, key=references.number_of) if name in self._calls]
-                return Answer(answer.lines[: block.first], answer.blocks[:at]), calls
+                return replace(answer, lines=answer.lines[: block.first], blocks=answer.blocks[:at]), calls
             if not references.CITED.match(text):
                 break
         return answer, []
@@ -216,7 +217,7 @@ class Backing:
 
     def _is_about_all(self, at: int) -> bool:
         """Whether a sentence after a list or table speaks of all of it."""
-        words = claims.plain(references.rewrite(self.texts[at], lambda _: ""))
+        words = claims.plain(self.without_references(self.texts[at]))
         return bool(claims.count_words(words) <= 3 or LIST_OF_SOURCES.match(words) or ALL_OF_IT.match(words))
 
     def _find_behind(self) -> list[list[Call]]:

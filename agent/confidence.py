@@ -41,7 +41,7 @@ def limit(text: str, highest: int) -> tuple[str, bool]:
         nonlocal told
         told = True
         level = min(_level(found["told"] or found["said"]), highest)
-        return f"{' ' if found.start() else ''}{_words(level)}"
+        return f"{' ' if found.start() or found[0][0].isspace() else ''}{_words(level)}"
 
     return references.outside_code(text, lambda part: TOLD.sub(shown, part)), told
 

@@ -103,7 +103,7 @@ class _Writer:
         if block.kind not in {"paragraph", "item"} or (block.kind == "item" and self._is_planned(block.lead)):
             return False
         _, body = answer_blocks.split_prefix(text)
-        bare = references.rewrite(confidence.TOLD.sub("", body), lambda _: "")
+        bare = self._backing.without_references(confidence.TOLD.sub("", body))
         found = claims.claims(bare)
         if self._backing.introduces(at):
             *_, (last, _) = [*claims.sentences(bare)] or [(0, "")]
@@ -144,7 +144,8 @@ class _Writer:
     def _block(self, at: int, *, is_marked: bool, is_general: bool) -> str:
         block = self._backing.blocks[at]
         prefix, text = answer_blocks.split_prefix(self._backing.texts[at])
-        text = references.outside_code(references.rewrite(text, self._show), self._without_inventions)
+        text = references.rewrite(text, self._show, self._calls, is_quotation=block.kind == "quote")
+        text = references.outside_code(text, self._without_inventions)
         if block.kind in {"paragraph", "item"}:
             text = self._with_confidence(at, text, is_general=is_general)
             if unnamed := self._backing.unnamed(at):
@@ -160,7 +161,7 @@ class _Writer:
         behind = self._backing.behind(at)
         if not behind and at and not confidence.TOLD.sub("", text).strip(" .*_"):
             behind = self._backing.behind(at - 1)  # a line of its own, on what stands before it
-        said = references.rewrite(self._backing.texts[at], lambda _: "")
+        said = self._backing.without_references(self._backing.texts[at])
         highest = confidence.most(behind, facts_in(confidence.TOLD.sub("", said)))
         text, told = confidence.limit(text, highest)
         if told or is_general or not (about := self._cause(at, text)):
@@ -205,10 +206,10 @@ class _Writer:
         for at, block in enumerate(self._backing.blocks):
             source = "".join(lines[block.first : block.last])
             end = source[len(source.rstrip("\r\n")) :]
-            parts += _without_footnotes("".join(lines[done : block.first]))
+            parts += lines[done : block.first]
             parts += _without_footnotes(written[at] + end) if at in written else [source]
             done = block.last
-        return "".join([*parts, *_without_footnotes("".join(lines[done:]))])
+        return "".join([*parts, *lines[done:]])
 
     def _evidence(self, body: str) -> str:
         """The calls that are cited, with what came of them, and links where the answer has none."""
@@ -220,7 +221,7 @@ class _Writer:
             shown = [] if call.messages & linked else _links(call.result)
             links = ", ".join(f"[{_label(url)}]({url})" for url in shown if url not in body)
             outcome = name_outcome(call.entry, call.result)
-            words = ": ".join(part for part in (_harmless(call.words), outcome) if part)
+            words = _harmless(": ".join(part for part in (call.words, outcome) if part))
             lines.append(f"- [{number}] {words}{f' ({links})' if links else ''}")
         return "\n".join(lines)
 

@@ -33,7 +33,7 @@ from agent.permission import Denial, deny_call
 from agent.redaction import Redactor
 from agent.repair import MALFORMED, own
 from agent.signals import Stopped
-from agent.wording import CHANNEL_ID, arguments_shown, name_call, name_outcome
+from agent.wording import CHANNEL_ID, TITLE, arguments_shown, name_call, name_outcome
 from storage import audit, effects
 from storage.db import Database, StorageError
 from storage.effects import Effect
@@ -110,7 +110,7 @@ class Gate(AgentMiddleware[AgentState[Any], TurnContext]):
             content,
             name=call["name"],
             tool_call_id=str(call["id"]),
-            additional_kwargs={references.KEY: reference},
+            additional_kwargs={references.KEY: reference, TITLE: title},
         )
 
     def _admit(self, request: ToolCallRequest, context: TurnContext) -> CatalogueEntry:

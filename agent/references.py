@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from langchain_core.messages import AnyMessage, ToolMessage
 
@@ -29,9 +29,22 @@ CITED = re.compile(
     """,
     re.VERBOSE,
 )
+# As the gate writes them; another spelling that no call bears is a fact in brackets, such as an error's code (E0308).
+WRITTEN = re.compile(r"e(?:0|[1-9]\d{0,2})")
 # Numbers that no result bears: the answer's own ones are given by code.
-FOREIGN = re.compile(
-    r"(?<![ \t])[ \t]*(?:(?<!\w)(?<!\])\[\^?\d{1,2}\](?![\w(\[:])|【\d{1,4}(?::\d{1,4})?(?:†[^】\n]{0,80})?】)"
+NUMBER = r"(?<!\w)(?<!\])\[\^?\d{1,2}\](?![\w(\[:])"
+LENTICULAR = r"【\d{1,4}(?::\d{1,4})?(?:†[^】\n]{0,80})?】"
+FOREIGN = re.compile(rf"(?<![ \t])[ \t]*(?:{NUMBER}|{LENTICULAR})")
+# Those that can be nothing else, as they stand behind a sentence.
+BEHIND = re.compile(
+    rf"""
+    (?<![ \t])(?:
+        (?<=[.!?])(?:[ \t]*{NUMBER})+
+      | [ \t]*{NUMBER}(?=(?:[ \t]*\[\^?\d{{1,2}}\])*[*_]*(?:[ \t]*[.;:!?|\n]|\Z))
+      | [ \t]*{LENTICULAR}
+    )
+    """,
+    re.VERBOSE,
 )
 FOOTNOTE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*\[\^?(?:[eE]\d{1,6}|\d{1,2})\]:.*")
 RANGE = re.compile(r"[eE](\d{1,6})\s*[-–—]\s*[eE](\d{1,6})")
@@ -81,26 +94,41 @@ def names(text: str) -> Iterator[str]:
             yield from _each(found)
 
 
-def rewrite(text: str, show: Callable[[list[str]], str]) -> str:
+def rewrite(
+    text: str, show: Callable[[list[str]], str], known: Container[str] = (), *, is_quotation: bool = False
+) -> str:
     """The text with other words in the places of its references, and without numbers that look like references.
 
     Args:
         text: Markdown without code blocks; code spans stay as they are.
         show: from the references of one place to what is to stand there; empty for nothing.
+        known: the references that calls bear.
+        is_quotation: somebody else's numbers stay.
     """
 
+    def is_fact(name: re.Match[str]) -> bool:
+        return not WRITTEN.fullmatch(name[0]) and label(int(name[1])) not in known
+
+    def cites(found: re.Match[str]) -> bool:
+        return not all(map(is_fact, NAME.finditer(found["names"])))
+
     def shown(found: re.Match[str]) -> str:
-        words = show(list(_each(found)))
+        if not cites(found):
+            return found[0]
+        facts = ", ".join(name[0] for name in NAME.finditer(found["names"]) if is_fact(name))
+        words = " ".join(part for part in (f"[{facts}]" if facts else "", show(list(_each(found)))) if part)
         return f"{found['space']}{words}" if words else ""
 
     def changed(part: str) -> str:
-        part = CITED.sub(shown, FOREIGN.sub("", part))
+        part = CITED.sub(shown, part if is_quotation else foreign.sub("", part))
         for _ in range(MOST_PASSES):  # those that came about as another one between their signs went
-            part, count = CITED.subn("", part)
-            if not count:
+            before, part = part, CITED.sub(lambda found: "" if cites(found) else found[0], part)
+            if part == before:
                 return part
-        return part.translate(OPENING) if CITED.search(part) else part
+        return part.translate(OPENING) if any(map(cites, CITED.finditer(part))) else part
 
+    # Where references stand, a number would be taken for one of the answer's.
+    foreign = FOREIGN if any(cites(found) for part in _outside(text) for found in CITED.finditer(part)) else BEHIND
     return outside_code(text, changed)
 
 

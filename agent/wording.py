@@ -16,6 +16,7 @@ from typing import Any
 
 from tools.registry import CatalogueEntry
 
+TITLE = "title"  # in the additional_kwargs of a tool's result: what its call was shown as
 LONGEST_VALUE = 60
 LONGEST_TITLE = 140
 LONGEST_RESULT = 1_000_000  # characters that are worth reading for a number
@@ -54,7 +55,7 @@ def name_outcome(entry: CatalogueEntry | None, result: str) -> str:
     if template and isinstance(found, dict):
         counted = {name: len(value) if isinstance(value, list) else value for name, value in found.items()}
         return _short(_fill(template, counted), LONGEST_TITLE)
-    return _count(found)
+    return _short(_count(found), LONGEST_TITLE)
 
 
 def _generic(name: str, args: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class RecentActivity(TypedDict):
     parse_docstring=True,
     extras={
         "effect": "read",
-        "doing": "Looking for {query} in {channel|all channels}, last {window|1h}",
+        "doing": "Looking[ for {query}] in {channel|all channels}, last {window|1h}",
         "topic": "Messages",
         "example": "what is going on with payments right now?",
     },

@@ -51,7 +51,7 @@ def answer_fix(ask: Ask, threads: list[ToolResult], searches: list[ToolResult]) 
         lines = [_lead(subject, value, messages, telling)]
         lines += [f"- {show_message({**message, 'channel': ''}, 600)}" for message in telling]
         lines += _quote_commands(telling)
-        same = [entry for entry in told[1:] if _subject(entry[1]) == _subject(messages)]
+        same = [entry for entry in told[1:] if _subject(entry[1]) in {"", _subject(messages)}]
         others = [entry for entry in told[1:] if entry not in same]
         lines += _earlier("Other times:", same, named=False) + _earlier("Of other alerts:", others, named=True)
         return "\n".join(lines)
@@ -95,7 +95,7 @@ def _quote_commands(messages: list[JSON]) -> list[str]:
     quoted = [(code, message) for message in messages for code in commands(message.get("text"))]
     if not quoted:
         return []
-    lines = ["Commands and output, word for word:"]
+    lines = ["\nCommands and output, word for word:"]
     for code, message in quoted:
         lines += ["```", code, "```", f"{message.get('author') or 'someone'}, {link(message)}".rstrip(", ")]
     return lines
@@ -110,11 +110,11 @@ def _subject(messages: list[JSON]) -> str:
 def _earlier(title: str, told: list[tuple[JSON, list[JSON], list[JSON]]], *, named: bool) -> list[str]:
     if not told:
         return []
-    lines = [title]
+    lines = [f"\n{title}"]
     for value, messages, telling in told:
         thread = link(messages[0], "thread") or link(value, "thread")
         concluding = [message for message in telling if _CONCLUSION.search(str(message.get("text")))] or telling
-        alert = f"**{_subject(messages) or 'no alert'}**, " if named else ""
+        alert = f"**{_subject(messages)}**, " if named else ""
         said = excerpt(concluding[-1].get("text"), 300)
         lines.append(f"- {alert}{show_time(messages[0].get('time'))}: {said} {thread}")
     return lines

@@ -48,8 +48,8 @@ def plan(request: ChatRequest) -> Reply:
     lead = (
         "I stopped at a limit of this turn; this is what I have so far, the rest is unchecked.\n" if turn.note else ""
     )
-    named = list(dict.fromkeys(result.reference for result in kitchen.results if result.reference))
-    return _say(lead + cite(step, named))
+    results = {result.reference: result.text for result in kitchen.results if result.reference}
+    return _say(lead + cite(step, results))
 
 
 def _next(request: ChatRequest, ask: Ask, question: str, kitchen: Kitchen) -> Next:

@@ -41,7 +41,7 @@ def answer_handoff(result: ToolResult) -> str:
     value = read_result(result)
     if value is None or "open_incidents" not in value:
         return show_error(result)
-    lines = [f"Handoff of {value.get('channel')} since {show_time(value.get('since'))}:"]
+    lines = [f"## Handoff of {value.get('channel')} since {show_time(value.get('since'))}"]
     incidents = rows(value, "open_incidents")
     count = value.get("open_incident_count", len(incidents))
     lines += [f"\nOpen incidents ({count}):", *_open(incidents)] if incidents else ["\nNo incident is open."]

@@ -64,12 +64,13 @@ def answer_runbook(result: ToolResult) -> str:
     if value.get("found") == "messages":
         told = [f"- {show_message(message, 600)}" for message in rows(value, "messages")[:10]]
         return "\n".join([f"There is no runbook for **{name}** yet. What people wrote when it fired:", *told])
-    lines = [f"**Runbook {name}**, version {value.get('version')}:"]
+    lines = [f"## Runbook {name}, version {value.get('version')}"]
     if value.get("stale"):
         lines.append(f"_Stale: {value['stale']}._")
     for key, heading in (("overview", "Overview"), ("root_causes", "Root causes"), ("steps", "Steps")):
-        lines.append(f"{heading}:")
-        for row in rows(value, key):
+        found = rows(value, key)
+        lines += [f"\n{heading}:"] if found else []
+        for row in found:
             command = f" `{row['command']}`" if row.get("command") else ""
             lines.append(f"- {row.get('text') or ''}{command} {link(row, 'source')}")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.errors import NodeCancelledError
 
+from agent.evidence import EVIDENCE
 from agent.question import Limits
 from agent.redaction import Redactor
 from tests.agent.conftest import Quiet, call, this_turn
@@ -200,3 +201,21 @@ async def test_secrets_in_arguments_are_not_shown(arrange):
     await runner.answer(asked, reply, reply)
     assert reply.shown[0]["limit"] == 5
     assert "my-configured-secret" not in str(reply.shown)
+
+
+async def test_the_evidence_names_a_call_as_it_was_shown_while_it_ran(arrange):
+    @tool(extras={"effect": "read"})
+    async def look(url: str) -> str:
+        """Look somewhere."""
+        return "nothing"
+
+    dsn = f"postgres://ratchet-readonly:{'hunter22' * 10}@db.internal/ratchet"  # cut, its end is no secret any more
+
+    def answer(messages):
+        return AIMessage("It is so [e1].") if this_turn(messages) else call("look", url=dsn)
+
+    runner, _, question = arrange(answer, extra=(look,))
+    asked, reply = await question("go"), Quiet()
+    text = await runner.answer(asked, reply, reply)
+    assert text == f"It is so [1].\n\n{EVIDENCE}\n- [1] {reply.titles[0]}"
+    assert "redacted" in text and "hunter22" not in text

@@ -50,6 +50,11 @@ def test_long_arguments_and_names_are_cut():
     assert len(name_call(None, "z" * 500, {})) == LONGEST_TITLE
 
 
+def test_what_a_result_calls_its_things_is_cut_and_stands_on_one_line():
+    outcome = name_outcome(None, json.dumps({"one\n\ntwo" + "z" * 500: [1, 2]}))
+    assert outcome.startswith("2 one twoz") and len(outcome) == LONGEST_TITLE
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [

@@ -84,7 +84,7 @@ async def test_after_a_reset_the_model_sees_nothing_of_what_was_before(world):
     assert shown == [["canary", "alpha"], ["canary", "alpha", "bravo"], ["charlie"], ["charlie", "delta"]]
 
 
-async def test_help_and_stop_do_not_wait_for_the_answer_that_is_being_worked_on_and_reset_does(world):
+async def test_help_does_not_wait_for_the_answer_that_is_being_worked_on_and_reset_does(world):
     bot = f"<@{world.sandbox.bot_user_id}>"
     await world.client.script([{"match": "slow", "steps": [{"text": "Done", "delay": 6}]}])
     async with world.ratchet():

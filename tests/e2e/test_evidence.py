@@ -86,7 +86,8 @@ async def planned(database_url):
 @pytest.mark.parametrize(
     "question",
     ["search for OOMKilled", "which alerts fired most in #ops this week?", "how did we fix OOMKilled last time?",
-     "what is going on right now?", "what channels do you watch?", "what did you cost this week?", "hello", "report on #ops"],
+     "what is going on right now?", "what channels do you watch?", "what did you cost this week?", "hello", "report on #ops",
+     "shift handoff for #ops"],
 )  # fmt: skip
 async def test_answers_of_the_demo_rest_on_their_calls(planned, question):
     async with planned.ratchet():

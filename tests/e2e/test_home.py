@@ -54,6 +54,10 @@ class House:
                     return
                 await asyncio.sleep(0.05)
 
+    async def count_calls(self, method):
+        """How often Slack was asked for this."""
+        return sum(call["method"] == method for call in (await self.client.ledger())["calls"])
+
     async def open(self, user):
         """Open the home tab; its lines once it was published."""
         before = await self.client.home_view(user)
@@ -270,8 +274,7 @@ async def test_a_home_that_is_opened_many_times_is_published_few_times_and_ends_
         async with asyncio.timeout(20):
             while await rows(services, "select 1 from procrastinate_jobs where task_name = 'home'"):
                 await asyncio.sleep(0.05)
-    calls = (await world.client.ledger())["calls"]
-    assert len([call for call in calls if call["method"] == "views.publish"]) == 1
+    assert await house.count_calls("views.publish") == 1
 
 
 async def test_direct_messages_begin_with_suggestions_that_fit(house, world):
@@ -293,7 +296,12 @@ async def test_direct_messages_begin_with_suggestions_that_fit(house, world):
         assert titles["oncall-a"] == ["This week in #secrets", "Hand over #secrets", "Right now", "What you can see"]
         assert titles["oncall-b"] == ["Right now", "What you can see", "What you can do"]
         await world.client.fault("assistant.threads.setSuggestedPrompts", "error", error="internal_error", times=5)
+        before = await house.count_calls("assistant.threads.setSuggestedPrompts")
         dm = await world.client.dm("oncall-a")
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            while await house.count_calls("assistant.threads.setSuggestedPrompts") == before:
+                await asyncio.sleep(0.05)
+            while await rows(services, "select 1 from procrastinate_jobs where status in ('todo', 'doing')"):
+                await asyncio.sleep(0.05)
         assert await world.posts(dm) == []
         assert await rows(services, "select 1 from procrastinate_jobs where status = 'failed'") == []

@@ -293,7 +293,7 @@ async def test_the_picture_follows_the_answer_in_its_thread(demo):
     await asyncio.sleep(0.5)
     assert await files() == ["report.png"]
     posts = [post for post in await world.posts("ops-alerts", ts) if not post.get("files")]
-    assert len(posts) == 1 and "Proposals [1]:" in text_of(posts[0])
+    assert len(posts) == 1 and "\nProposals:" in text_of(posts[0])
     [(turn_id,)] = await rows(services, "select turn_id from turns where message_ts = %s", ts)
     await services.answering.answer(turn_id)  # a second job of the same turn
     assert await files() == ["report.png"]

@@ -20,12 +20,24 @@ def test_a_reference_stands_in_front_of_a_result(text, parts):
     ("answer", "cited"),
     [
         ("I found it.", "I found it [e1, e2]."),
-        ("Found:\n- one:\n- two\n\nMore:\n1. three:", "Found [e1, e2]:\n- one:\n- two\n\nMore [e1, e2]:\n1. three:"),
-        ("It\n```\na:\n```\nb", "It [e1, e2]\n```\na:\n```\nb"),
-        ("So:\n> quoted:", "So [e1, e2]:\n> quoted:"),
+        ("It is [here](https://x/1).\n\nIt is mine.", "It is [here](https://x/1) [e2].\n\nIt is mine."),
+        (
+            "Found:\n- [one](https://x/2)\n- two\n\nMore:\n1. [three](https://x/2)\n2. [four](https://x/1)",
+            "Found [e1, e2]:\n- [one](https://x/2)\n- two\n\nMore:\n1. [three](https://x/2) [e1]\n2. [four](https://x/1) [e2]",
+        ),
+        ("# Title\n\nList:\n- [one](https://x/1)", "# Title\n\nList:\n- [one](https://x/1) [e2]"),
+        ("It\n```\n[a](https://x/1):\n```\nb", "It [e1, e2]\n```\n[a](https://x/1):\n```\nb"),
+        ("So:\n> [quoted](https://x/1)", "So [e1, e2]:\n> [quoted](https://x/1)"),
+        ("`look` could not answer:\n> no", "`look` could not answer:\n> no"),
         ("", ""),
     ],
 )
-def test_an_answer_names_its_references_where_it_introduces_something(answer, cited):
-    assert cite(answer, ["e1", "e2"]) == cited
-    assert cite(answer, []) == answer
+def test_an_answer_names_behind_its_claims_the_results_that_they_come_from(answer: str, cited: str) -> None:
+    assert cite(answer, {"e1": "https://x/1 https://x/2", "e2": '"https://x/1"'}) == cited
+    assert cite(answer, {}) == answer
+
+
+def test_with_one_result_all_claims_name_it() -> None:
+    assert cite("# Handoff\n\nOpen:\n- one\n\nAll is well.", {"e1": ""}) == (
+        "# Handoff\n\nOpen:\n- one [e1]\n\nAll is well [e1]."
+    )

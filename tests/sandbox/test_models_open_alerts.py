@@ -74,3 +74,21 @@ def test_fixes_of_other_alerts_are_told_apart() -> None:
     assert "The latest fix for **checkout**" in head and "of the alert CheckoutErrors" in head
     assert "CheckoutErrors again" in same and "CheckoutLatency" not in head + same
     assert "**CheckoutLatency**, 16 Mar" in others
+
+
+def test_a_fix_in_a_thread_that_names_no_alert_is_of_no_other_alert() -> None:
+    first = message("[FIRING:1] CheckoutErrors checkout", 7, author="Alertmanager")
+    second = message("checkout is slow", 6)
+    threads = iter(
+        {"permalink": LINK, "messages": [opening, message("Root cause: a rollout. Fixed it", 7, author="sre-1")]}
+        for opening in (first, second)
+    )
+
+    def run(name: str, args: dict[str, Any]) -> Any:
+        if name == "read_thread":
+            return next(threads)
+        found = [message("[FIRING:1] checkout", at, reply_count=2) for at in (6, 7)]
+        return {"total": 2, "messages": found, "alerts": []}
+
+    text = Conversation(run=run).ask("how did we fix checkout last time?")
+    assert "Other times:\n- 16 Mar 2026" in text and "Of other alerts" not in text and "no alert" not in text
