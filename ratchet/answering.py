@@ -192,6 +192,8 @@ class Answering:
         if turn.status == "running":
             gave_up = await self._work(turn, lease)
         await self._outbox.deliver(turn.turn_id, lease)
+        if not was_open and turn.thread_ts:  # the worker that ended it may have died before it said so
+            self._stage.set_session(turn.channel_id, turn.thread_ts, "active")
         await self._approvals.decisions.withdraw_unseen(turn.turn_id)
         await self._pictures.follow(turn, lease)
         if was_open:

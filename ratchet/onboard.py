@@ -18,7 +18,8 @@ from ratchet.progress import ReadingBar, reading_progress
 from ratchet.settings import Settings, SettingsError
 from slack_app.app import SlackError, build_client, identify
 from slack_app.backfill import Backfill, explain
-from slack_app.directory import UNREACHABLE, Directory
+from slack_app.directory import Directory
+from slack_app.errors import UNREACHABLE
 from slack_app.jobs import Enqueue, backfill_job
 from storage import backfills, channels
 from storage.backfills import Progress

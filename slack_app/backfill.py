@@ -17,8 +17,8 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.directory import UNREACHABLE, Directory
-from slack_app.errors import is_refusal, reason
+from slack_app.directory import Directory
+from slack_app.errors import UNREACHABLE, is_refusal, reason
 from slack_app.events import IncomingMessage
 from slack_app.identity import Identity
 from slack_app.jobs import Enqueue, file_jobs

@@ -7,12 +7,11 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.errors import is_refusal, reason
+from slack_app.errors import UNREACHABLE, is_refusal, reason
 from slack_app.identity import Identity
 from slack_app.payloads import parse_user
 from storage import channels
@@ -28,7 +27,6 @@ NOBODY = {
     "users_not_found", "user_not_found", "user_not_visible", "user_disabled", "cannot_dm_bot", "invalid_arguments",
 }  # fmt: skip
 FEW = 5
-UNREACHABLE = (SlackApiError, aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Directory:

@@ -11,7 +11,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.errors import is_refusal, reason
+from slack_app.errors import UNREACHABLE, is_refusal, once_more, reason, retry_after
 from slack_app.mrkdwn import compose
 from slack_app.pace import Pacer
 from slack_app.progress import Streamed, View, add, page
@@ -27,6 +27,12 @@ REFUSED_SECONDS = 3600.0  # how long a channel that refused a stream is not aske
 KEEP_POSTS = 2  # calls that progress leaves to answers
 KEEP_EDITS = 10
 WITHOUT_SESSIONS = {"unknown_method", "missing_scope", "not_allowed_token_type", "feature_not_enabled"}
+# What Slack says of the app or of the channel; its other refusals are about one turn.
+WITHOUT_STREAMS = WITHOUT_SESSIONS | {
+    "channel_type_not_supported",
+    "method_not_supported_for_channel_type",
+    "no_permission",
+}
 
 
 class Stage:
@@ -86,7 +92,9 @@ class Stage:
         if before:
             await asyncio.wait({before})
         try:
-            await self.client.agents_sessions_setStatus(channel_id=key[0], thread_ts=key[1], status=status)
+            await once_more(
+                lambda: self.client.agents_sessions_setStatus(channel_id=key[0], thread_ts=key[1], status=status)
+            )
         except SlackApiError as error:
             if reason(error) in WITHOUT_SESSIONS:
                 log.info("Slack keeps no sessions for this app", error=reason(error))
@@ -164,11 +172,10 @@ class LiveMessage:
             self._mode, self._page = "edit", ""
             await self._stage.pacer.wait("chat.update", self._turn.channel_id)
             await self._write(page(view, paused=True), steps_metadata(self._turn.turn_id))
-        except (SlackApiError, LeaseLost, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (LeaseLost, *UNREACHABLE) as error:
             log.warning("progress not ended", turn_id=str(self._turn.turn_id), error=str(error))
             return  # the turn's next run takes the message up again
-        async with self._stage.database.connection() as conn:
-            await streams.close(conn, self._stream.stream_id)
+        await self._close()
         self._mode = "off"
 
     async def _begin(self, view: View) -> bool:
@@ -186,8 +193,7 @@ class LiveMessage:
         ts = await (self._start(view) if native else self._post(view))
         if ts is None:
             self._mode = "off"
-            async with stage.database.connection() as conn:
-                await streams.close(conn, self._stream.stream_id)
+            await self._close()
             return True
         async with stage.database.connection() as conn:
             mine = await streams.set_ts(conn, self._stream.stream_id, ts)
@@ -209,8 +215,14 @@ class LiveMessage:
         return True
 
     def _may_begin(self, native: bool) -> bool:
+        pacer, channel_id = self._stage.pacer, self._turn.channel_id
         self._method = "chat.startStream" if native else "chat.postMessage"
-        return self._stage.pacer.try_take(self._method, self._turn.channel_id, keep=0 if native else KEEP_POSTS)
+        if native:
+            return pacer.try_take(self._method, channel_id)
+        # What is posted is edited at least once, and all channels share the rate of edits.
+        return pacer.try_take(self._method, channel_id, keep=KEEP_POSTS) and pacer.try_take(
+            "chat.update", channel_id, keep=KEEP_EDITS
+        )
 
     async def _start(self, view: View) -> str | None:
         """The timestamp of a new stream, or of a post where Slack streams none; None when there is neither."""
@@ -227,6 +239,9 @@ class LiveMessage:
         except SlackApiError as error:
             if not self._is_final(error):
                 return await self._after_trouble(error)
+            if reason(error) not in WITHOUT_STREAMS:
+                log.warning("progress not shown", turn_id=str(turn.turn_id), error=reason(error))
+                return None
             log.info("Slack streams nothing here", channel_id=turn.channel_id, error=reason(error))
             stage.refuse(turn.channel_id)
             return await self._post(view) if self._may_begin(native=False) else None
@@ -332,8 +347,7 @@ class LiveMessage:
     def _troubled(self, error: SlackApiError) -> None:
         """After an error of Slack's: hold off as long as it wants, or give the progress up where it says no."""
         if reason(error) == "ratelimited":
-            seconds = float(getattr(error.response, "headers", {}).get("Retry-After", 1))
-            self._stage.pacer.hold_off(self._method, self._turn.channel_id, seconds)
+            self._stage.pacer.hold_off(self._method, self._turn.channel_id, retry_after(error))
         elif self._is_final(error):
             log.warning("progress not shown", turn_id=str(self._turn.turn_id), error=reason(error))
             self._mode = "off"

@@ -32,18 +32,18 @@ def neutralise(markdown: str) -> str:
 
 def quiet(text: str) -> str:
     """A plain text, such as a status line, that notifies nobody whatever Slack makes of it; the words stay readable."""
-    return _unmention(_quiet(text))
+    return unmention(_quiet(text))
 
 
 def unmention(markdown: str) -> str:
     """Markdown that notifies no person whom it mentions, also in code; the words stay readable."""
-    return _unmention(markdown)
+    return MENTION.sub(lambda match: match[0] + WORD_JOINER, markdown)
 
 
 def fallback(markdown: str, longest: int = LONGEST_NOTICE) -> str:
     """The same as Slack's mrkdwn, for notifications and clients without blocks."""
     if MENTION.search(markdown):
-        markdown = rewrite(markdown, inside=_unmention)
+        markdown = rewrite(markdown, inside=unmention)
     # Again quiet: rendering undoes escapes and entities, and makes <!channel|x> of [x](!channel).
     shown = _quiet(slackify_markdown(markdown)).strip()
     # What renders to nothing, such as the definition of a link, is shown as it was written.
@@ -61,10 +61,6 @@ def compose(markdown: str, below: Sequence[dict[str, Any]] = (), *, plain: bool 
         return {"text": fallback(text, LONGEST_TEXT), "blocks": None}
     shown = {"type": "markdown", "text": text if is_visible(text) else "…"}
     return {"text": fallback(text), "blocks": [shown, *below]}
-
-
-def _unmention(text: str) -> str:
-    return MENTION.sub(lambda match: match[0] + WORD_JOINER, text)
 
 
 def _quiet(text: str) -> str:

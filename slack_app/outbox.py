@@ -19,10 +19,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.approval_messages import MODULE as APPROVAL
-from slack_app.errors import is_refusal, reason
+from slack_app.errors import UNREACHABLE, is_refusal, reason
+from slack_app.lookup import LOOK_SECONDS, find_message
 from slack_app.mrkdwn import compose, fallback
 from slack_app.pace import Pacer
-from slack_app.streams import CLOCK_SKEW_SECONDS, EVENT_TYPE, Streams, post_metadata
+from slack_app.streams import EVENT_TYPE, Streams, post_metadata
 from storage import posts, streams
 from storage.db import Database
 from storage.leases import Lease, hold
@@ -32,7 +33,6 @@ from storage.streams import Stream
 log = structlog.get_logger()
 TRIES = 3
 PATIENCE_SECONDS = 10.0  # how long Slack may go on working on a request whose sender is gone
-LOOK_SECONDS = 1.0
 # Refusals that may pass: Slack's own trouble, and a token that an operator can mend. Any other one is about this
 # very post, and trying it again would only hold up the thread.
 PASSING = {
@@ -119,7 +119,7 @@ class Outbox:
             await self._client.chat_postEphemeral(
                 channel=channel_id, user=user_id, text=fallback(text), thread_ts=thread_ts, blocks=blocks
             )
-        except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except UNREACHABLE as error:
             log.warning("a notice was not shown", channel_id=channel_id, user_id=user_id, error=str(error))
 
     async def _settle(self, post: Post, lease: Lease) -> None:
@@ -154,8 +154,7 @@ class Outbox:
                 unanswered = unanswered and not sending
                 if grown and is_refusal(error) and problem not in PASSING | LAYOUT:
                     log.warning("a message cannot become the answer", post_id=post.post_id, error=problem)
-                    await self._streams.discard(grown.channel_id, str(grown.ts))
-                    await self._close(grown)
+                    await self._discard(grown)
                     grown, doubtful = None, False
                     continue
                 # Without its buttons nobody could decide a request.
@@ -163,6 +162,8 @@ class Outbox:
                     plain, doubtful = True, False
                 elif problem not in PASSING and not problem.startswith("HTTP "):
                     log.error("Slack rejects a post", post_id=post.post_id, error=problem)
+                    if grown:
+                        await self._discard(grown)
                     async with self._database.connection() as conn:
                         await posts.set_rejected(conn, post.post_id, problem)
                     return
@@ -196,6 +197,10 @@ class Outbox:
         await self._close(stream)
         return None
 
+    async def _discard(self, stream: Stream) -> None:
+        await self._streams.discard(stream.channel_id, str(stream.ts))
+        await self._close(stream)
+
     async def _close(self, stream: Stream) -> None:
         async with self._database.connection() as conn:
             await streams.close(conn, stream.stream_id)
@@ -226,30 +231,10 @@ class Outbox:
             await asyncio.sleep(min(LOOK_SECONDS, self._patience - age))
 
     async def _look(self, post: Post) -> str | None:
-        cursor = ""
-        while True:
-            page = await self._page(post, cursor)
-            for message in page["messages"]:
-                metadata = message.get("metadata") or {}
-                payload = metadata.get("event_payload") or {}
-                if metadata.get("event_type") == EVENT_TYPE and payload.get("post_id") == post.post_id:
-                    return str(message["ts"])
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return None
+        def wanted(message: dict[str, Any]) -> bool:
+            metadata = message.get("metadata") or {}
+            payload = metadata.get("event_payload") or {}
+            return metadata.get("event_type") == EVENT_TYPE and payload.get("post_id") == post.post_id
 
-    async def _page(self, post: Post, cursor: str) -> Any:
-        channel = self._dev_channel or post.channel_id
-        if post.thread_ts and not self._dev_channel:
-            return await self._client.conversations_replies(
-                channel=channel,
-                ts=post.thread_ts,
-                include_all_metadata=True,
-                limit=200,
-                cursor=cursor or None,
-            )
-        # Our clock and Slack's may differ.
-        since = f"{post.created_at.timestamp() - CLOCK_SKEW_SECONDS:.6f}"
-        return await self._client.conversations_history(
-            channel=channel, oldest=since, include_all_metadata=True, limit=200, cursor=cursor or None
-        )
+        channel_id, thread_ts = (self._dev_channel, None) if self._dev_channel else (post.channel_id, post.thread_ts)
+        return await find_message(self._client, channel_id, thread_ts, since=post.created_at, wanted=wanted)

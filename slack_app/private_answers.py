@@ -7,6 +7,7 @@ nobody else's click counts.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import structlog
 from slack_bolt.app.async_app import AsyncApp
@@ -41,7 +42,11 @@ async def decide(conn: Connection, click: Click) -> list[Job] | None:
     """Inside the transaction that stores the click: have the question asked in the requester's direct messages."""
     if click.action_id != ACTION:
         return None
-    offer = await offers.take(conn, click.team_id, click.value, click.user_id)
+    try:
+        offer = await offers.take(conn, click.team_id, UUID(click.value), click.user_id)
+    except ValueError:
+        log.warning("a click on no offer", value=click.value)
+        return []
     if offer is None:
         return []
     details = {"turn_id": str(offer.turn_id), "private_turn_id": str(offer.private_turn_id)}

@@ -114,8 +114,9 @@ def page(view: View, *, paused: bool = False) -> str:
     hidden = len(view.steps) - len(steps)
     if hidden > 0:
         steps.insert(0, f"… {hidden} steps before")
-    text = shorten(view.text, LONGEST_PART) if view.text and not paused else ""
-    parts = ["  \n".join(steps), text, PAUSED if paused else ""]
+    lines = "  \n".join(steps)
+    text = "" if paused else shorten(view.text, max(LONGEST_PART - len(lines), 0))
+    parts = [lines, text, PAUSED if paused else ""]
     return "\n\n".join(part for part in parts if part) or "…"
 
 

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 CHECK_SECONDS = 3.0
 FAILED_CHECKS = 3
 SETTLE_SECONDS = 2.0
+CONNECT_SECONDS = 10.0  # the SDK itself never gives up, and keeps to the ticket it has
 
 
 class Handler(AsyncSocketModeHandler):
@@ -64,7 +65,7 @@ class Sockets:
                 while any(handler.in_flight for handler in self.handlers):  # noqa: ASYNC110 - they are not ours
                     await asyncio.sleep(0.02)
 
-    async def watch(self, *, check_seconds: float = CHECK_SECONDS) -> None:
+    async def watch(self, *, check_seconds: float = CHECK_SECONDS, connect_seconds: float = CONNECT_SECONDS) -> None:
         """Free connections that are stuck, for ever.
 
         After one failed handshake the SDK tries the same used-up ticket again and again; without its URL it
@@ -79,14 +80,17 @@ class Sockets:
                 if failed[index] >= FAILED_CHECKS:
                     log.warning("socket stuck, asking Slack for a new one", socket=index)
                     handler.client.wss_uri = None
-                    with contextlib.suppress(Exception):  # tried again at the next check
-                        await handler.client.connect_to_new_endpoint(force=True)
+                    with contextlib.suppress(Exception):  # tried again at the next checks
+                        async with asyncio.timeout(connect_seconds):
+                            await handler.client.connect_to_new_endpoint(force=True)
                     failed[index] = 0
 
 
 @asynccontextmanager
-async def open_sockets(app: AsyncApp, app_token: str, *, count: int) -> AsyncIterator[Sockets]:
-    """Connect ``count`` times and keep it so.
+async def open_sockets(
+    app: AsyncApp, app_token: str, *, count: int, connect_seconds: float = CONNECT_SECONDS
+) -> AsyncIterator[Sockets]:
+    """Connect ``count`` times, each within ``connect_seconds``, and keep it so.
 
     Raises:
         SlackError: the app token is refused, or Slack cannot be reached.
@@ -99,12 +103,15 @@ async def open_sockets(app: AsyncApp, app_token: str, *, count: int) -> AsyncIte
             # The SDK would try a refused token again and again; here its answer is seen.
             await app.client.apps_connections_open(app_token=app_token)
             for handler in handlers:
-                await handler.connect_async()  # type: ignore[no-untyped-call]
+                async with asyncio.timeout(connect_seconds):
+                    await handler.connect_async()  # type: ignore[no-untyped-call]
         except SlackApiError as error:
             if is_refusal(error):
                 raise SlackError(f"Slack refuses the app token: {reason(error)} (RATCHET_SLACK_APP_TOKEN)") from error
             raise SlackError(f"Slack's Socket Mode cannot be reached: {reason(error)}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
+            raise SlackError("Slack's Socket Mode cannot be reached: no connection in time") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise SlackError(f"Slack's Socket Mode cannot be reached: {error or type(error).__name__}") from error
         watchdog = asyncio.create_task(sockets.watch())
         yield sockets

@@ -6,6 +6,7 @@ Whatever happened to the process that began it, at the end it is the answer, or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_app.errors import reason
+from slack_app.errors import UNREACHABLE, once_more, reason
+from slack_app.lookup import LOOK_SECONDS, find_message
 from slack_app.mrkdwn import compose
 from slack_app.pace import Pacer
 from storage import streams
@@ -25,8 +27,6 @@ log = structlog.get_logger()
 EVENT_TYPE = "ratchet_post"
 PROGRESS = "ratchet_progress"
 STEPS = "ratchet_steps"
-CLOCK_SKEW_SECONDS = 900
-LOOK_SECONDS = 1.0
 OVER = {"message_not_in_streaming_state", "stopped_by_user"}  # it streams no more
 STREAMING = "streaming_state_conflict"  # it cannot be edited, because it streams
 
@@ -110,33 +110,24 @@ class Streams:
 
     async def discard(self, channel_id: str, ts: str) -> None:
         """Take a message away, if Slack lets us: the answer stands elsewhere."""
+        with contextlib.suppress(*UNREACHABLE):  # it may go all the same
+            await once_more(lambda: self.stop(channel_id, ts))
         try:
-            await self.stop(channel_id, ts)
-            await self._client.chat_delete(channel=channel_id, ts=ts)
-        except SlackApiError as error:
-            log.warning("a message of a turn's progress stays", channel_id=channel_id, ts=ts, error=reason(error))
+            await once_more(lambda: self._client.chat_delete(channel=channel_id, ts=ts))
+        except UNREACHABLE as error:
+            log.warning("a message of a turn's progress stays", channel_id=channel_id, ts=ts, error=repr(error))
 
     async def _look(self, stream: Stream, known: set[str]) -> str | None:
         """Our message in the thread that is nothing else."""
         who = await self._client.auth_test()
-        since = stream.created_at.timestamp() - CLOCK_SKEW_SECONDS  # our clock and Slack's may differ
-        wanted = None if stream.is_native else progress_metadata(stream.turn_id)
-        cursor = ""
-        while True:
-            page = await self._client.conversations_replies(
-                channel=stream.channel_id,
-                ts=stream.thread_ts,
-                oldest=f"{since:.6f}",
-                include_all_metadata=True,
-                limit=200,
-                cursor=cursor or None,
-            )
-            for message in page["messages"]:
-                ours = message.get("bot_id") == who["bot_id"] or message.get("user") == who["user_id"]
-                if not ours or message["ts"] in known or message.get("files"):
-                    continue
-                if (message.get("metadata") or None) == wanted and float(message["ts"]) >= since:
-                    return str(message["ts"])
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return None
+        metadata = None if stream.is_native else progress_metadata(stream.turn_id)
+
+        def wanted(message: dict[str, Any]) -> bool:
+            ours = message.get("bot_id") == who["bot_id"] or message.get("user") == who["user_id"]
+            if not ours or message["ts"] in known or message.get("files"):
+                return False
+            return (message.get("metadata") or None) == metadata
+
+        return await find_message(
+            self._client, stream.channel_id, stream.thread_ts, since=stream.created_at, wanted=wanted
+        )

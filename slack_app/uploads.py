@@ -16,8 +16,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_app.errors import reason
+from slack_app.lookup import LOOK_SECONDS
 from slack_app.mrkdwn import quiet
-from slack_app.outbox import LOOK_SECONDS, PASSING, PATIENCE_SECONDS, PostUnsettled
+from slack_app.outbox import PASSING, PATIENCE_SECONDS, PostUnsettled
 from storage import reports
 from storage.db import Database
 from storage.leases import Lease, hold

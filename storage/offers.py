@@ -31,7 +31,7 @@ async def insert(conn: Connection, offer: Offer) -> bool:
     )
 
 
-async def take(conn: Connection, team_id: str, turn_id: str, user_id: str) -> Offer | None:
+async def take(conn: Connection, team_id: str, turn_id: UUID, user_id: str) -> Offer | None:
     """Inside a transaction: have the question asked in private, if whom it was offered to wants so; once.
 
     Returns:
@@ -41,7 +41,7 @@ async def take(conn: Connection, team_id: str, turn_id: str, user_id: str) -> Of
         conn,
         Offer,
         """select o.turn_id, o.dm_id, o.private_turn_id from private_offers o join turns t using (turn_id)
-           where t.turn_id::text = %s and t.team_id = %s and t.requester_id = %s""",
+           where t.turn_id = %s and t.team_id = %s and t.requester_id = %s""",
         (turn_id, team_id, user_id),
     )
     if offer is None:

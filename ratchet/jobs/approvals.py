@@ -24,7 +24,7 @@ async def revise(context: JobContext, /, post_id: str, **_: Any) -> None:
     await outbox.revise(post_id)
 
 
-@blueprint.task(name="notice", queue=QUEUE, pass_context=True)
+@blueprint.task(name="notice", queue=QUEUE, pass_context=True, retry=Backoff(tries=4))
 async def notice(
     context: JobContext, /, channel_id: str, user_id: str, text: str, thread_ts: str | None = None, **_: Any
 ) -> None:

@@ -1,6 +1,9 @@
 """Procrastinate's job manager with a fence: a worker writes only to jobs that are still its own.
 
 It takes no job while a burst of deliveries comes in.
+
+procrastinate ends a job once, and a job that it could not end would keep its lock as long as the worker lives. So
+the writes are repeated until the database takes them: the fence makes that safe.
 """
 
 from __future__ import annotations
@@ -12,12 +15,34 @@ import structlog
 from procrastinate.connector import BaseConnector
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
+from psycopg import OperationalError
+from psycopg.errors import UniqueViolation
+from psycopg_pool import PoolClosed
+from tenacity import RetryCallState, retry, retry_if_exception, wait_exponential
 
 from slack_app.burst import Burst
 from storage import jobs
 from storage.db import Database
 
 log = structlog.get_logger()
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same write may succeed later.
+
+    Where a job's like was put in the queue in this very moment, the next try sees it and ends the job instead.
+    """
+    return isinstance(error, OperationalError | UniqueViolation) and not isinstance(error, PoolClosed)
+
+
+def _warn(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("a job's end is not written yet", attempt=state.attempt_number, error=str(error))
+
+
+_until_written = retry(
+    retry=retry_if_exception(_may_pass), wait=wait_exponential(multiplier=0.1, max=10), before_sleep=_warn
+)
 
 
 class FencedJobManager(JobManager):
@@ -33,12 +58,14 @@ class FencedJobManager(JobManager):
         await self._burst.over()
         return await super().fetch_job(queues, worker_id)
 
+    @_until_written
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """End a job, unless another worker has it."""
         async with self._database.connection() as conn:
             done = await jobs.finish(conn, _id(job), job.attempts, status=status.value, delete=delete_job)
         self._report(job, done)
 
+    @_until_written
     async def retry_job(
         self,
         job: Job,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import aiohttp
-import structlog
-from procrastinate import Blueprint, JobContext, RetryStrategy
+from procrastinate import Blueprint, JobContext
 
+from ratchet.jobs.answers import Backoff
 from slack_app.files import FileReader
 
-log = structlog.get_logger()
 QUEUE = "background"
-RETRY = RetryStrategy(max_attempts=4, exponential_wait=4, retry_exceptions={aiohttp.ClientError, TimeoutError})
 blueprint = Blueprint()
 
 
-@blueprint.task(name="read_file", queue=QUEUE, pass_context=True, retry=RETRY)
+@blueprint.task(name="read_file", queue=QUEUE, pass_context=True, retry=Backoff(tries=4))
 async def read_file(
     context: JobContext, /, team_id: str, channel_id: str, ts: str, file_id: str, name: str, mimetype: str, url: str
 ) -> None:

@@ -97,7 +97,11 @@ async def _verified(request: Request, verifier: SignatureVerifier) -> bytes | Re
         if len(body) > MAX_BODY:
             return _refusal(413, f"the body may have {MAX_BODY} bytes")
     request._body = body  # where Starlette itself keeps it: Bolt's adapter reads it again
-    if not verifier.is_valid(body, timestamp, signature):
+    try:
+        is_signed = verifier.is_valid(body, timestamp, signature)
+    except UnicodeDecodeError:
+        return _refusal(400, "the body is not UTF-8")
+    if not is_signed:
         return _refusal(401, "the signature does not fit, or is older than five minutes")
     return body
 

@@ -1,5 +1,6 @@
 """chat.startStream, chat.appendStream, chat.stopStream: messages that grow while they are read."""
 
+import copy
 import time
 from typing import Any
 
@@ -47,7 +48,7 @@ def start_stream(slack: Slack, call: Call) -> JSON:
 def append_stream(slack: Slack, call: Call) -> JSON:
     """chat.appendStream."""
     message, stream = _running(slack, call)
-    _apply(message, stream, _chunks(call))
+    _apply(message, stream, _chunks(call, message.text))
     show_stream(slack, message, "appended")
     return {"channel": message.channel_id, "ts": message.ts}
 
@@ -55,14 +56,17 @@ def append_stream(slack: Slack, call: Call) -> JSON:
 def stop_stream(slack: Slack, call: Call) -> JSON:
     """chat.stopStream: the last text, blocks below it, metadata, and the session's status."""
     message, stream = _running(slack, call)
-    blocks = check_blocks(call.structured("blocks", "invalid_blocks_format"))
+    blocks = check_blocks(call.structured("blocks", "invalid_blocks_format")) or []
+    chunks = [*_chunks(call, message.text), {"type": "blocks", "blocks": blocks}]
     metadata = check_metadata(call.structured("metadata", "invalid_metadata_format"))
     status = call.text("session_status")
     if status and status not in _SESSION_STATES:
         raise invalid(f"session_status must be one of: {', '.join(_SESSION_STATES)}")
+    trial = copy.deepcopy((message, stream))
+    _apply(*trial, chunks)
+    check_blocks(_blocks(*trial))
     previous = render_message(slack.workspace, message)
-    _apply(message, stream, _chunks(call))
-    stream.blocks += blocks or []
+    _apply(message, stream, chunks)
     message.metadata = metadata or message.metadata
     _finish(message, stream)
     slack.sessions[message.channel_id, message.thread_key] = status or "active"
@@ -113,13 +117,17 @@ def _running(slack: Slack, call: Call) -> tuple[Message, Stream]:
 def _finish(message: Message, stream: Stream) -> None:
     stream.closed = True
     message.streaming_state = "completed"
+    message.blocks = _blocks(message, stream) or None
+
+
+def _blocks(message: Message, stream: Stream) -> list[JSON]:
     blocks: list[JSON] = []
     if stream.tasks:
         tasks = [{"type": "task_card", **_task_card(task)} for task in stream.tasks.values()]
         blocks += [{"type": "plan", "title": stream.plan, "tasks": tasks}] if stream.plan else tasks
     if message.text:
         blocks.append({"type": "markdown", "text": message.text})
-    message.blocks = [*blocks, *stream.blocks] or None
+    return [*blocks, *stream.blocks]
 
 
 def _task_card(task: JSON) -> JSON:
@@ -127,7 +135,8 @@ def _task_card(task: JSON) -> JSON:
     return {"task_id": task["id"], **card}
 
 
-def _chunks(call: Call) -> list[JSON]:
+def _chunks(call: Call, before: str = "") -> list[JSON]:
+    """What the call adds to a stream whose text is `before`; all of its text counts, not just what is added."""
     given: Any = call.structured("chunks", "invalid_chunks") or []
     markdown = call.text("markdown_text")
     if not isinstance(given, list) or not all(isinstance(chunk, dict) for chunk in given):
@@ -139,7 +148,8 @@ def _chunks(call: Call) -> list[JSON]:
         chunks = [{"type": "markdown_text", "text": markdown}]
     for chunk in chunks:
         _check_chunk(chunk)
-    if sum(len(chunk["text"]) for chunk in chunks if chunk["type"] == "markdown_text") > MAX_MARKDOWN:
+    added = sum(len(chunk["text"]) for chunk in chunks if chunk["type"] == "markdown_text")
+    if len(before) + added > MAX_MARKDOWN:
         raise SlackError("msg_too_long")
     return chunks
 

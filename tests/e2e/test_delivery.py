@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import aiohttp
 import pytest
@@ -86,6 +87,9 @@ async def test_unsigned_requests_are_refused(world):
                 assert response.status == 400
         async with http.post("/slack/events", data=endless(), headers=stale) as response:
             assert response.status == 413
+        headers = {**stale, "X-Slack-Request-Timestamp": str(int(time.time()))}
+        async with http.post("/slack/events", data=b"\xff", headers=headers) as response:
+            assert response.status == 400, await response.text()
         async with http.get("/readyz") as response:
             assert response.status == 200, await response.text()
             assert (await response.json())["checks"]["embeddings"] == "ok, hashing/384"

@@ -147,6 +147,20 @@ async def test_a_long_turn_is_followed_from_its_status_to_its_one_answer(world, 
     assert message["metadata"]["event_type"] == "ratchet_post" and not await calls(world, "chat.postMessage")
 
 
+async def test_a_turn_that_was_over_when_its_worker_died_leaves_no_session_under_way(world):
+    await world.client.script(steps(0.0, text="It ran out of memory.", chunk_delay=0))
+    async with world.ratchet() as services:
+        thread = await ask(world)
+        await world.answers("ops", thread)
+        async with services.database.connection() as conn:
+            [(turn_id,)] = await (await conn.execute("select turn_id from turns")).fetchall()
+        services.answering._stage.set_session(world.sandbox.workspace.channel_named("ops").id, thread, "processing")
+        await services.answering.answer(turn_id)
+        async with asyncio.timeout(5):
+            while (await world.client.ledger())["statuses"][-1]["status"] != "active":
+                await asyncio.sleep(0.02)
+
+
 async def test_a_quick_turn_is_just_posted(world):
     await world.client.script(steps(0.0, text="It ran out of memory.", chunk_delay=0))
     async with world.ratchet() as services:
@@ -265,8 +279,7 @@ async def test_a_stream_that_slack_does_not_begin_leaves_the_status_line_and_a_p
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"])
 @pytest.mark.parametrize("kind", ["drop_after_accept", "drop_before_accept"])
-async def test_whatever_happens_to_a_response_there_is_one_answer(world, quick, method, kind, monkeypatch):
-    monkeypatch.setattr("slack_app.outbox.PATIENCE_SECONDS", 1.0)
+async def test_whatever_happens_to_a_response_there_is_one_answer(world, quick, method, kind):
     await world.client.fault(method, kind)
     await world.client.script(steps(0.5))
     async with world.ratchet() as services:

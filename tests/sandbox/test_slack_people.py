@@ -169,6 +169,20 @@ async def test_a_stream_grows_and_ends(sandbox: Sandbox, people: SandboxClient, 
     assert [block["type"] for block in stored["blocks"]] == ["task_card", "markdown"]
 
 
+async def test_a_stream_takes_as_much_as_a_message(people: SandboxClient, slack: AsyncWebClient) -> None:
+    dm = await people.dm("oncall-a")
+    ts = await people.say(dm, "why?", user="oncall-a")
+    stream = await slack.chat_startStream(channel=dm, thread_ts=ts, markdown_text="x" * 7000)
+    with pytest.raises(SlackApiError, match="msg_too_long"):
+        await slack.chat_appendStream(channel=dm, ts=stream["ts"], markdown_text="y" * 6000)
+    sections = [{"type": "section", "text": {"type": "mrkdwn", "text": "z" * 2500}}] * 3
+    with pytest.raises(SlackApiError, match="msg_blocks_too_long"):
+        await slack.chat_stopStream(channel=dm, ts=stream["ts"], blocks=sections)
+    await slack.chat_stopStream(channel=dm, ts=stream["ts"], blocks=sections[:1])
+    shown = (await people.messages(dm, ts))[1]
+    assert shown["text"] == "x" * 7000 and [block["type"] for block in shown["blocks"]] == ["markdown", "section"]
+
+
 async def test_a_stream_dies_of_age_and_can_be_edited_then(
     sandbox: Sandbox, people: SandboxClient, slack: AsyncWebClient
 ) -> None:

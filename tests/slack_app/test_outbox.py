@@ -3,11 +3,15 @@
 import asyncio
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
+from slack_app.app import build_client
 from slack_app.outbox import Outbox, PostUnsettled
+from slack_app.pace import Pacer
 from slack_app.parts import split
-from storage import leases, posts, turns
+from slack_app.streams import Streams, progress_metadata
+from storage import leases, posts, streams, turns
 from storage.leases import LeaseLost
 
 LONG = "**important** words\n\n" + "\n\n".join(f"paragraph {number} " + "word " * 100 for number in range(15))
@@ -224,6 +228,64 @@ async def test_a_channel_that_is_gone_rejects_the_post_at_once(outbox, intend, p
 async def test_a_thread_that_is_gone_rejects_the_post(outbox, intend):
     turn_id, lease = await intend("the answer", thread_ts="1600000000.000100", state="sending")
     assert [post.state for post in await outbox.deliver(turn_id, lease)] == ["rejected"]
+
+
+async def test_a_lost_post_is_looked_for_only_among_messages_as_old_as_it(outbox, intend, people, database):
+    thread_ts = await people.say("ops", "a question", user="oncall-a")
+    turn_id, lease = await intend("the answer", thread_ts=thread_ts, state="sending")
+    await outbox.deliver(turn_id, lease)
+    [look, *_] = await calls(people, "conversations.replies")
+    async with database.connection() as conn:
+        [post] = await posts.list_for_turn(conn, turn_id)
+    assert 0 < post.created_at.timestamp() - float(look["args"]["oldest"]) < 3600
+
+
+@pytest.fixture
+def grow(slack, intend, people, channel, database):
+    """Intends an answer whose turn has a message that grew; returns the turn's id, lease and that message's ts."""
+
+    async def build(text):
+        thread_ts = await people.say("ops", "a question", user="oncall-a")
+        turn_id, lease = await intend(text, thread_ts=thread_ts)
+        grown = await slack.chat_postMessage(
+            channel=channel["ops"], thread_ts=thread_ts, text="…", metadata=progress_metadata(turn_id)
+        )
+        async with database.connection() as conn:
+            stream = await streams.intend(conn, lease, turn_id, channel["ops"], thread_ts, native=False)
+            await streams.set_ts(conn, stream.stream_id, grown["ts"])
+        return turn_id, lease, thread_ts, grown["ts"]
+
+    return build
+
+
+async def test_an_answer_is_posted_although_the_message_that_grew_cannot_be_taken_away(outbox, grow, written, people):
+    turn_id, lease, thread_ts, grown = await grow("the answer")
+    await people.fault("chat.update", "error", error="cant_update_message")
+    await people.fault("chat.stopStream", "drop_before_accept")
+    await people.fault("chat.delete", "drop_before_accept")
+    [post] = await outbox.deliver(turn_id, lease)
+    assert post.state == "posted" and [message["ts"] for message in await written(thread_ts)] == [grown, post.ts]
+
+
+async def test_a_message_that_grew_goes_although_slack_wants_a_pause_first(
+    sandbox, database, channel, grow, written, people
+):
+    *_, thread_ts, grown = await grow("the answer")
+    for method in ("chat.stopStream", "chat.delete"):
+        await people.fault(method, "ratelimited", retry_after=0)
+    async with aiohttp.ClientSession() as session:
+        hasty = build_client(sandbox.bot_token, sandbox.slack_api_url, session, patient=False)
+        await Streams(hasty, database, Pacer()).discard(channel["ops"], grown)
+    assert await written(thread_ts) == []
+
+
+async def test_of_an_answer_that_slack_refuses_in_any_form_nothing_stays(outbox, grow, written, people, database):
+    turn_id, lease, thread_ts, _ = await grow("the answer")
+    await people.fault("chat.update", "error", error="invalid_blocks", times=2)
+    [post] = await outbox.deliver(turn_id, lease)
+    async with database.connection() as conn:
+        assert await streams.get_open(conn, turn_id) is None
+    assert post.state == "rejected" and await written(thread_ts) == []
 
 
 async def test_whoever_lost_the_lease_posts_nothing(outbox, intend, written, database):

@@ -1,5 +1,7 @@
 """How progress looks, and what a stream is given of it."""
 
+from sandbox.slack.blocks import check_blocks
+from slack_app.mrkdwn import compose
 from slack_app.progress import LONGEST_STREAM, PAUSED, Step, Streamed, View, add, page, plain, status
 
 ONE, TWO = Step("c1", "Searching #ops for OOMKilled"), Step("c2", "Reading a thread")
@@ -52,6 +54,14 @@ def test_titles_and_notes_are_no_markup():
     assert "<" not in plain("<!channel> <@U123> <https://evil.example|good>")
     shown = page(View((Step("c1", "Running *bold* [x](https://evil.example) `code`", "error", "no <!here>"),)))
     assert shown.startswith("✗ Running \\*bold\\* \\[x\\](https://evil.example) \\`code\\` — no ‹")
+
+
+def test_a_page_of_many_steps_and_a_long_text_is_no_longer_than_slack_takes():
+    steps = tuple(Step(f"c{number}", "Reading " + "words " * 22, "complete", "note " * 30) for number in range(25))
+    shown = page(View(steps, "The pod was killed. " * 1000))
+    assert check_blocks(compose(shown)["blocks"]) and "The pod was killed." in shown
+    unusual = tuple(Step(f"c{number}", "*" * 140, "complete", "_" * 100) for number in range(25))
+    assert check_blocks(compose(page(View(unusual, "The pod was killed. " * 1000)))["blocks"])
 
 
 def test_the_page_shows_steps_then_text_and_the_status_the_newest_step():

@@ -5,6 +5,7 @@ import contextlib
 
 import aiohttp
 import pytest
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from slack_app.app import SlackError, build_app, build_client, identify
 from slack_app.inbox import Inbox
@@ -81,6 +82,34 @@ async def test_a_connection_that_is_stuck_on_a_used_ticket_is_freed(opened, peop
     stuck.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await stuck
+
+
+async def test_a_watchdog_whose_own_handshake_fails_asks_for_another_ticket(app, sandbox):
+    async with open_sockets(app, sandbox.app_token, count=1) as sockets:
+        client = sockets.handlers[0].client
+        used, ask_slack = client.wss_uri, client.issue_new_wss_url
+
+        async def answer_with_the_used_ticket():
+            client.issue_new_wss_url = ask_slack
+            return used
+
+        client.issue_new_wss_url = answer_with_the_used_ticket
+        await client.current_session.close()
+        watchdog = asyncio.create_task(sockets.watch(check_seconds=0.05, connect_seconds=0.3))
+        await until(client.is_connected, seconds=4)
+        watchdog.cancel()
+    assert client.wss_uri != used
+
+
+async def test_a_handshake_that_fails_at_the_start_is_told(app, sandbox, monkeypatch):
+    async def answer_with_a_wrong_address(client):
+        return "ws://127.0.0.1:9/"
+
+    monkeypatch.setattr(SocketModeClient, "issue_new_wss_url", answer_with_a_wrong_address)
+    async with asyncio.timeout(3):
+        with pytest.raises(SlackError, match=r"^Slack's Socket Mode cannot be reached: no connection in time$"):
+            async with open_sockets(app, sandbox.app_token, count=1, connect_seconds=0.2):
+                pass
 
 
 async def test_a_refused_app_token_is_told_with_its_setting(app):

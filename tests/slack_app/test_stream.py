@@ -1,11 +1,15 @@
 """The status line, and the answer's place in the outbox."""
 
+import asyncio
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
-from slack_app.live import Stage
+from slack_app.app import build_client
+from slack_app.live import KEEP_EDITS, LiveMessage, Stage
 from slack_app.pace import Pacer
+from slack_app.progress import View
 from slack_app.stream import SlackReply
 from storage import leases, posts, turns
 
@@ -31,10 +35,30 @@ async def turn(database, sandbox, channel, people):
 
 
 @pytest.fixture
-async def reply(slack, turn, database):
+async def lease(turn, database):
     async with database.connection() as conn:
-        lease = await leases.take(conn, turn.thread_key)
-    return SlackReply(Stage(slack, database, Pacer()), turn, lease, model="small")
+        return await leases.take(conn, turn.thread_key)
+
+
+@pytest.fixture
+async def stage(sandbox, database):
+    """On a client that does not wait out rate limits."""
+    async with aiohttp.ClientSession() as session:
+        yield Stage(build_client(sandbox.bot_token, sandbox.slack_api_url, session, patient=False), database, Pacer())
+
+
+@pytest.fixture
+def reply(stage, turn, lease):
+    return SlackReply(stage, turn, lease, model="small")
+
+
+@pytest.fixture
+def message(stage, turn, lease):
+    return LiveMessage(stage, turn, lease)
+
+
+async def calls(people, method):
+    return [call for call in (await people.ledger())["calls"] if call["method"] == method]
 
 
 async def test_only_the_newest_status_is_sent_and_none_after_the_answer(reply, people):
@@ -48,10 +72,47 @@ async def test_only_the_newest_status_is_sent_and_none_after_the_answer(reply, p
 
 
 async def test_a_status_that_slack_refuses_disturbs_nobody(reply, people):
-    await people.fault("assistant.threads.setStatus", "http", times=10)
-    await people.fault("agents.sessions.setStatus", "error", error="unknown_method", times=10)
+    await people.fault("assistant.threads.setStatus", "http")
+    await people.fault("agents.sessions.setStatus", "error", error="unknown_method")
     reply.started()
+    await asyncio.sleep(0)  # it is being sent
+    reply.tool_started("c1", "search_messages", {}, title="Searching #ops")
+    async with asyncio.timeout(5):
+        while not (statuses := (await people.ledger())["statuses"]):
+            await asyncio.sleep(0.01)
     await reply.close()
+    assert [(status["kind"], status["status"]) for status in statuses] == [("assistant", "is searching #ops…")]
+    assert len(await calls(people, "agents.sessions.setStatus")) == 1  # Slack keeps no sessions for this app
+
+
+async def test_where_a_session_stands_is_said_although_slack_wants_a_pause_first(stage, turn, people):
+    await people.fault("agents.sessions.setStatus", "ratelimited", retry_after=0)
+    stage.set_session(turn.channel_id, turn.thread_ts, "active")
+    async with asyncio.timeout(5):
+        while not (statuses := (await people.ledger())["statuses"]):
+            await asyncio.sleep(0.01)
+    assert [status["status"] for status in statuses] == ["active"]
+
+
+VIEW = View(text="It ran out of memory.")
+
+
+async def test_no_message_is_begun_whose_answer_would_wait_for_edits(stage, message, turn, people):
+    stage.refuse(turn.channel_id)
+    while stage.pacer.try_take("chat.update", turn.channel_id, keep=KEEP_EDITS):
+        pass
+    assert await message.bring(VIEW) and message.is_off
+    assert await calls(people, "chat.postMessage") == []
+
+
+@pytest.mark.parametrize(("error", "streams"), [("thread_not_found", True), ("channel_type_not_supported", False)])
+async def test_only_what_slack_refuses_of_a_channel_is_not_asked_again_there(
+    stage, message, turn, people, error, streams
+):
+    await people.fault("chat.startStream", "error", error=error)
+    assert await message.bring(VIEW)
+    assert stage.streams_in(turn.channel_id) is streams
+    assert message.is_off is streams and len(await calls(people, "chat.postMessage")) == (0 if streams else 1)
 
 
 async def test_an_answer_is_recorded_in_parts_once(reply, turn, database):

@@ -4,8 +4,13 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from procrastinate import PsycopgConnector
+from procrastinate.jobs import Job, Status
 
+from ratchet.jobs.fence import FencedJobManager
+from slack_app.burst import Burst
 from storage import jobs
+from storage.db import open_database
 
 
 @pytest.fixture
@@ -113,3 +118,36 @@ async def test_of_two_stalled_jobs_of_one_kind_one_waits(database, doing, states
     async with database.connection() as conn:
         assert len(await jobs.give_back_stalled(conn, seconds=12)) == 2
     assert [row[1:] for row in await states()] == [("todo", 1)]
+
+
+@pytest.mark.parametrize("end", ["finish", "retry"])
+async def test_a_job_ends_although_the_database_does_not_answer_at_first(database_url, doing, states, end):
+    job_id, attempts = await doing()
+    job = Job(id=job_id, queue="turns", lock=None, queueing_lock=None, task_name="answer", attempts=attempts)
+    async with open_database(database_url, min_size=1, max_size=1) as narrow:
+        narrow.timeout = 0.05
+        manager = FencedJobManager(PsycopgConnector(), narrow, Burst())
+        async with narrow.connection():  # nobody else gets one
+            ending = asyncio.create_task(
+                manager.finish_job(job, Status.FAILED, delete_job=False) if end == "finish" else manager.retry_job(job)
+            )
+            await asyncio.sleep(0.1)
+        await ending
+    assert await states() == [(job_id, {"finish": "failed", "retry": "todo"}[end], attempts + 1)]
+
+
+async def test_a_job_whose_like_is_put_in_the_queue_while_it_is_given_back_makes_room_for_it(database, doing, states):
+    job_id, attempts = await doing(queueing_lock="sync")
+    job = Job(id=job_id, queue="turns", lock=None, queueing_lock="sync", task_name="answer", attempts=attempts)
+    manager = FencedJobManager(PsycopgConnector(), database, Burst())
+    async with database.connection() as conn, conn.transaction():
+        cur = await conn.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, queueing_lock) values ('turns', 'answer', 'sync') "
+            "returning id"
+        )
+        (waiting,) = await cur.fetchone()
+        giving_back = asyncio.create_task(manager.retry_job(job))
+        while not await (await conn.execute("select 1 from pg_locks where not granted")).fetchone():
+            await asyncio.sleep(0.01)
+    await giving_back
+    assert await states() == [(waiting, "todo", 0)]

@@ -1,8 +1,10 @@
 """The rows of messages that grow."""
 
+from uuid import uuid4
+
 import pytest
 
-from storage import leases, purges, streams
+from storage import leases, offers, purges, streams
 from storage.leases import LeaseLost
 from storage.purges import MessageKey
 from tests.dumps import places
@@ -64,3 +66,35 @@ async def test_what_progress_said_goes_with_what_it_rests_on(database, memory, t
         await purges.ask(conn, [MessageKey("T1", "C1", "50.000001")], "deleted")
     await purges.run(database)
     assert await places(database, CANARY) == {}
+
+
+@pytest.mark.parametrize("look_up", ["messages of a thread", "an offer", "what hangs on a turn"])
+async def test_what_is_looked_up_for_each_answer_is_all_that_is_read(database, turn, look_up):
+    found = [await turn(f"{number}.000001", posted=f"{number}.000002") for number in range(100, 120)]
+    async with database.connection() as conn, conn.transaction():
+        await conn.execute(
+            "insert into streams (turn_id, channel_id, thread_ts, is_native, is_open) "
+            "select turn_id, channel_id, thread_ts, true, false from turns"
+        )
+        await conn.execute("insert into private_offers select turn_id, 'D1', gen_random_uuid() from turns")
+        await conn.execute("analyze posts, streams, private_offers, turns")
+    async with database.connection() as conn, conn.transaction():
+        await conn.execute("set local enable_seqscan = off")  # for so few rows no index would be worth its while
+        before = await rows_read(conn)
+        match look_up:
+            case "messages of a thread":
+                assert await streams.known_messages(conn, "C1", "100.000001") == {"100.000002"}
+            case "an offer":
+                assert await offers.take(conn, "T1", uuid4(), "U1") is None
+            case "what hangs on a turn":
+                await conn.execute("delete from turns where turn_id = %s", (found[0],))
+        after = await rows_read(conn)
+    assert {table: n - before[table] for table, n in after.items() if n - before[table] > 2} == {}
+
+
+async def rows_read(conn):
+    cur = await conn.execute(
+        "select relname, seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
+        "where relname in ('posts', 'streams', 'private_offers', 'turns')"
+    )
+    return dict(await cur.fetchall())
