@@ -11,6 +11,7 @@ from typing import Any
 
 from mcp.types import Tool
 
+from tools.json_schema import Schema, SchemaError
 from tools.mcp.spec import SEPARATOR
 
 INSTRUCTIONS = "(instructions)"  # stands for a server's instructions among its pins; no tool can have this name
@@ -60,6 +61,10 @@ def objection(server: str, definition: Mapping[str, Any]) -> str | None:
     size = len(json.dumps(definition["inputSchema"]))
     if size > MOST_SCHEMA_BYTES:
         return f"its schema has {size:,} bytes, more than {MOST_SCHEMA_BYTES:,}"
+    try:
+        Schema(schema(definition), trusted=False)
+    except SchemaError as error:
+        return f"its schema cannot be used: {error}"
     return None
 
 
