@@ -46,9 +46,14 @@ def digest(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def plain_name(tool: str) -> str:
+    """The name by which a tool is pinned. Dots, which MCP permits and models' servers do not, become underscores."""
+    return tool.replace(".", "_")
+
+
 def tool_name(server: str, tool: str) -> str:
-    """The name in the catalogue. Dots, which MCP permits and models' servers do not, become underscores."""
-    return f"{server}{SEPARATOR}{tool.replace('.', '_')}"
+    """The name in the catalogue."""
+    return f"{server}{SEPARATOR}{plain_name(tool)}"
 
 
 def objection(server: str, definition: Mapping[str, Any]) -> str | None:
