@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import UUID, uuid5
 
-import jsonschema
 import structlog
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages.tool import ToolCall
@@ -38,6 +37,7 @@ from storage.effects import Effect
 from storage.turns import thread_key
 from tools import context as tool_context
 from tools.context import Preview, ToolContext
+from tools.json_schema import Schema, SchemaError
 from tools.registry import CatalogueEntry
 
 log = structlog.get_logger()
@@ -295,19 +295,30 @@ def details(approval: NewApproval) -> dict[str, Any]:
 
 def describe_problem(tool: BaseTool, arguments: Mapping[str, Any]) -> str | None:
     """Why a tool does not take such arguments, in a few words; None where it does."""
+    try:
+        problem = _describe_problem(tool, arguments)
+    except Exception as error:  # of a plugin's validators
+        log.warning("arguments could not be checked", tool=tool.name, error=str(error))
+        return f"its arguments could not be checked ({type(error).__name__})."
+    return problem[:300] if problem else None
+
+
+def _describe_problem(tool: BaseTool, arguments: Mapping[str, Any]) -> str | None:
     schema: Any = tool.tool_call_schema
     if isinstance(schema, dict):
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(dict(arguments)):
-            return f"{error.json_path.removeprefix('$.')}: {error.message}"[:300]
-        return None
+        try:
+            problem = Schema(schema, trusted=False).problem(dict(arguments))
+        except SchemaError as error:
+            return f"the schema of its arguments cannot be used: {error}"
+        return problem and problem.removeprefix("$.")
     unknown = sorted(set(arguments) - set(schema.model_fields))
     if unknown:
-        return f"{tool.name} has no argument {unknown[0]!r}"[:300]
+        return f"{tool.name} has no argument {unknown[0]!r}"
     try:
         schema.model_validate(dict(arguments))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"[:300]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     return None
 
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from jsonschema.exceptions import SchemaError as InvalidSchema
-from jsonschema.exceptions import best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import Draft202012Validator, validator_for
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from referencing import Registry, Resource, Specification
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012, specification_with
 
 import prompts
 from agent.errors import ModelRefused
@@ -29,59 +21,10 @@ from agent.retries import ModelCaller
 from storage.access import Viewer
 from storage.budgets import Budget
 from storage.db import Database
+from tools.json_schema import Schema
 
-REFERENCES = {"$ref", "$dynamicRef", "$recursiveRef"}
 LONGEST_ANSWER = 256 * 1024
 FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
-
-
-class SchemaError(Exception):
-    """Something is no JSON Schema that can be used; the message says why."""
-
-
-class Schema:
-    """A JSON Schema: of the draft that it names, else 2020-12. It refers to nothing outside of itself."""
-
-    def __init__(self, definition: Any) -> None:
-        """Check the schema itself.
-
-        Raises:
-            SchemaError: it is none.
-        """
-        try:
-            self.text = json.dumps(definition, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise SchemaError(f"it is not JSON: {error}") from None
-        self.definition = json.loads(self.text)
-        if not isinstance(self.definition, dict | bool):
-            raise SchemaError("it must be an object, such as {type: object}")
-        outside = next((ref for ref in _references(self.definition) if not ref.startswith("#")), None)
-        if outside is not None:
-            raise SchemaError(f"it refers to {outside!r}, outside of itself")
-        kind = validator_for(self.definition, default=Draft202012Validator)
-        try:
-            kind.check_schema(self.definition)
-        except InvalidSchema as error:
-            raise SchemaError(f"{error.json_path}: {error.message[:300]}") from None
-        specification = specification_with(kind.META_SCHEMA["$schema"], default=DRAFT202012)
-        root = specification.create_resource(self.definition)
-        _resolve(specification, root, Registry().resolver_with_root(root), set())
-        self._validator: Validator = kind(self.definition, registry=Registry())
-
-    @property
-    def is_object(self) -> bool:
-        """Whether only objects fit."""
-        return isinstance(self.definition, dict) and self.definition.get("type") == "object"
-
-    def problem(self, value: Any) -> str | None:
-        """Why a value does not fit; None when it does."""
-        try:
-            found = best_match(self._validator.iter_errors(value))
-        except Unresolvable as error:
-            return f"the schema's reference cannot be resolved: {error}"
-        except RecursionError:
-            return "it is nested too deeply"
-        return f"{found.json_path}: {found.message[:300]}" if found else None
 
 
 @dataclass(frozen=True)
@@ -191,42 +134,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
 
 
-def _resolve(specification: Specification[Any], resource: Resource[Any], resolver: Any, seen: set[int]) -> None:
-    """Follow every reference of a schema and of its parts, each from where it stands.
-
-    Raises:
-        SchemaError: one leads nowhere, or to something that is no schema.
-    """
-    if id(resource.contents) in seen or not isinstance(resource.contents, dict):
-        return
-    seen.add(id(resource.contents))
-    for key in REFERENCES & resource.contents.keys():
-        reference = resource.contents[key]
-        try:
-            found = resolver.lookup(reference)
-        except Unresolvable:
-            raise SchemaError(f"its reference {reference!r} cannot be resolved") from None
-        if not isinstance(found.contents, dict | bool):
-            raise SchemaError(f"its reference {reference!r} leads to no schema")
-        _resolve(specification, specification.create_resource(found.contents), found.resolver, seen)
-    for part in resource.subresources():
-        _resolve(specification, part, resolver.in_subresource(part), seen)
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits[:40]} is too large a number")
     return number
-
-
-def _references(definition: Any) -> Iterator[str]:
-    """Whatever ``$ref`` and ``$dynamicRef`` name."""
-    if isinstance(definition, dict):
-        for key, value in definition.items():
-            if key in REFERENCES and isinstance(value, str):
-                yield value
-            yield from _references(value)
-    elif isinstance(definition, list):
-        for value in definition:
-            yield from _references(value)

@@ -2,7 +2,8 @@
 
 It needs the standard library only, so that ``python -I -S sandbox/mcp_server.py`` is there in 20 milliseconds. What it
 says and where it notes its effects comes from its environment: ``TELLS`` (the description of ``add``),
-``INSTRUCTIONS``, ``NOTES`` (a file), ``MANY`` (more tools), ``WIDE`` (bytes of a schema), ``SLOW_START`` (seconds).
+``INSTRUCTIONS``, ``NOTES`` (a file), ``MANY`` (more tools), ``NAMED`` (more tools by name, which say how they were
+called), ``WIDE`` (bytes of a schema), ``SCHEMA`` (of one argument, in JSON), ``SLOW_START`` (seconds).
 """
 
 import json
@@ -122,17 +123,22 @@ def _send(message: dict[str, object]) -> None:
 
 def _described() -> list[dict[str, object]]:
     names = [*TOOLS, *(f"tool_{number}" for number in range(int(os.environ.get("MANY", "0"))))]
+    names += os.environ.get("NAMED", "").split()
     return [_describe(name, *TOOLS.get(name, ("One of many.", {}))) for name in names]
 
 
 def _describe(name: str, text: str, properties: dict[str, dict[str, str]]) -> dict[str, object]:
     if name == "add" and "WIDE" in os.environ:
         properties = {**properties, "a": {"type": "integer", "description": "x" * int(os.environ["WIDE"])}}
+    if name == "add" and "SCHEMA" in os.environ:
+        properties = {**properties, "a": json.loads(os.environ["SCHEMA"])}
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return {"name": name, "description": text, "inputSchema": schema}
 
 
 def _run(name: str, arguments: dict[str, object]) -> dict[str, object]:
+    if name not in WORK:
+        return {"content": [{"type": "text", "text": json.dumps([name, arguments])}], "isError": False}
     try:
         text, failed = WORK[name](**arguments), False
     except Exception as error:

@@ -10,7 +10,7 @@ CommandName = Literal["help", "reset", "session", "stop", "tools", "why"]
 LONGEST = 500  # characters; whoever writes more is asking a question
 NAMES = frozenset(get_args(CommandName)) - {"why"}
 NOT_ALLOWED = re.compile(r"why (?:can(?:'|no| no)?t you|can you not)\b(.*)", re.DOTALL | re.IGNORECASE)
-TOOL_NAME = re.compile(r"why ([a-z][a-z0-9]*(?:_+[a-z0-9]+)+)")
+TOOL_NAME = re.compile(r"why ([a-z0-9-]+_[a-z0-9_-]+)")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tools.context import Runtime, ToolContext
 SHOWN = 30
 EXCERPT = 1200
 NEAR = 0.6  # likeness of names, 0 to 1
+LONGEST_NAME = 200  # characters of a name that are compared
 
 
 class Line(TypedDict):
@@ -89,14 +91,15 @@ async def lookup_runbook(alert: str, runtime: Runtime, service: str | None = Non
         raise ToolException("Which alert? Give its name, or part of it.")
     async with context.database.connection() as conn:
         names = await list_names(conn, context.viewer)
-        candidates = match(names, alert.strip(), (service or "").strip())
-        if not candidates:
-            raise ToolException(
-                f"No alert named {alert!r} was seen in the channels that the requester may read from here. "
-                "search_messages with group_by alert lists those that fired."
-            )
-        exact = _plain(candidates[0].alert) == _plain(alert)
-        exact = exact and (not service or _plain(candidates[0].service) == _plain(service))
+    candidates = await asyncio.to_thread(match, names, alert.strip(), (service or "").strip())
+    if not candidates:
+        raise ToolException(
+            f"No alert named {alert[:LONGEST_NAME]!r} was seen in the channels that the requester may read from here. "
+            "search_messages with group_by alert lists those that fired."
+        )
+    exact = _plain(candidates[0].alert) == _plain(alert)
+    exact = exact and (not service or _plain(candidates[0].service) == _plain(service))
+    async with context.database.connection() as conn:
         name, runbook, triage = await _load(conn, context, candidates)
         outdated = await runbooks.is_outdated(conn, context.viewer.team_id, runbook.version) if runbook else False
     if runbook:
@@ -139,10 +142,13 @@ def match(names: Sequence[AlertName], alert: str, service: str) -> list[AlertNam
     if wanted in names:
         return [wanted]
 
+    alert, service = _plain(alert), _plain(service)
+
     def likeness(name: AlertName) -> float:
-        ours = difflib.SequenceMatcher(None, _plain(alert), _plain(name.alert)).ratio()
-        within = 0.9 if _plain(alert) and _plain(alert) in _plain(name.alert) else 0.0
-        theirs = difflib.SequenceMatcher(None, _plain(service), _plain(name.service)).ratio() if service else 1.0
+        plain = _plain(name.alert)
+        ours = difflib.SequenceMatcher(None, alert, plain).ratio()
+        within = 0.9 if alert and alert in plain else 0.0
+        theirs = difflib.SequenceMatcher(None, service, _plain(name.service)).ratio() if service else 1.0
         return max(ours, within) * (0.8 + 0.2 * theirs)
 
     scored = [(likeness(name), name) for name in names]
@@ -152,7 +158,7 @@ def match(names: Sequence[AlertName], alert: str, service: str) -> list[AlertNam
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()[:200]
+    return re.sub(r"[\W_]+", "", name[:LONGEST_NAME]).casefold()
 
 
 def _stale(runbook: Runbook | None, *, outdated: bool) -> str | None:

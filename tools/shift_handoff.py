@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from langchain_core.tools import ToolException, tool
@@ -109,24 +112,7 @@ async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) ->
         asked = await handoff.list_open_turns(conn, viewer, place.channel_id, since, until, limit=SHOWN)
         questions = await handoff.list_open_questions(conn, viewer, place.channel_id, since, until, limit=SHOWN)
         waiting = await approvals.list_pending(conn, viewer, channel_id=place.channel_id, limit=SHOWN)
-    # Of an alert that never closes, the newest incident stands for the older ones.
-    newest = {incident.fingerprint: incident for incident in pair(events) if incident.openings}
-    incidents = [
-        OpenIncident(
-            alert=first.alert,
-            service=first.service,
-            priority=first.priority,
-            opened=rfc3339(first.at),
-            in_this_shift=first.at >= since,
-            notifications=len(incident.openings),
-            human_replies=sum(reply.thread_ts in {o.thread_ts for o in incident.openings} for reply in replies),
-            permalink=first.permalink,
-        )
-        for incident in newest.values()
-        for first in incident.openings[:1]
-        if incident.closing is None and incident.openings[-1].at >= until - LOOKBACK
-    ]
-    incidents.sort(key=lambda incident: incident["opened"], reverse=True)
+    incidents = await asyncio.to_thread(open_incidents, events, replies, since, until - LOOKBACK)
     return Handoff(
         channel=channel_label(place.name, place.kind),
         since=rfc3339(since),
@@ -162,3 +148,28 @@ async def shift_handoff(runtime: Runtime, channel: str = "", hours: int = 12) ->
             for row in waiting
         ],
     )
+
+
+def open_incidents(
+    events: Sequence[reports.AlertEvent], replies: Sequence[reports.HumanReply], since: datetime, oldest: datetime
+) -> list[OpenIncident]:
+    """The incidents that are not over, newest first."""
+    said = Counter(reply.thread_ts for reply in replies)
+    # Of an alert that never closes, the newest incident stands for the older ones.
+    newest = {incident.fingerprint: incident for incident in pair(events) if incident.openings}
+    incidents = [
+        OpenIncident(
+            alert=first.alert,
+            service=first.service,
+            priority=first.priority,
+            opened=rfc3339(first.at),
+            in_this_shift=first.at >= since,
+            notifications=len(incident.openings),
+            human_replies=sum(said[thread_ts] for thread_ts in {opening.thread_ts for opening in incident.openings}),
+            permalink=first.permalink,
+        )
+        for incident in newest.values()
+        for first in incident.openings[:1]
+        if incident.closing is None and incident.openings[-1].at >= oldest
+    ]
+    return sorted(incidents, key=lambda incident: incident["opened"], reverse=True)

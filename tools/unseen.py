@@ -55,7 +55,7 @@ async def count_unseen(
         elif find := FINDERS.get(tool):
             try:
                 found |= await find(conn, viewer, args, now)
-            except (ToolException, ValueError, OverflowError):
+            except (ToolException, TypeError, ValueError, OverflowError):
                 continue
     return Unseen(len(found), channels)
 

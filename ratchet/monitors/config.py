@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.json_answers import Schema, SchemaError
 from ratchet.settings import SettingsError
 from ratchet.yaml_files import nearest, read_mapping
+from tools.json_schema import Schema, SchemaError
 
 LONGEST_SLUG = 100
 NAMED = {"text": "{{.Message.Text}}", "user": "{{.Message.User}}"}

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Annotated
 
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.errors import NodeCancelledError
+from pydantic import AfterValidator
 
 from agent.approvals import describe_problem
 from agent.runner import Waiting
@@ -276,4 +278,39 @@ async def test_arguments_are_checked_against_the_tool():
         "additionalProperties": False,
     }
     assert describe_problem(scale, {"service": "api"}) is None
-    assert "service" in describe_problem(scale, {"service": 1})
+    assert describe_problem(scale, {"service": 1}).startswith("service: 1 is not of type 'string'")
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ({"$ref": "http://169.254.169.254/latest"}, "outside of itself"),
+        ({"$ref": "#/$defs/none"}, "cannot be resolved"),
+        ({"type": "strin"}, "strin"),
+        ({"$ref": "#"}, "is not of type 'object'"),
+        ({"$ref": "#/properties/service"}, "nested too deeply"),
+        ({"pattern": "^(a+)+$"}, None),
+        ({"pattern": r"\p{L}"}, None),
+    ],
+)
+async def test_no_schema_of_a_stranger_breaks_or_holds_up_the_check_of_arguments(service, words):
+    @tool
+    async def scale(service: str) -> str:
+        """Scale."""
+        return ""
+
+    scale.args_schema = {"type": "object", "properties": {"service": service}}
+    problem = describe_problem(scale, {"service": "a" * 40 + "!"})
+    assert problem is None if words is None else words in problem
+
+
+async def test_a_check_of_arguments_that_raises_is_a_problem_in_words():
+    def fails(value):
+        raise KeyError(value)
+
+    @tool
+    async def scale(service: Annotated[str, AfterValidator(fails)]) -> str:
+        """Scale."""
+        return ""
+
+    assert describe_problem(scale, {"service": "api"}) == "its arguments could not be checked (KeyError)."

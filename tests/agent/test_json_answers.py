@@ -5,13 +5,14 @@ from uuid import uuid4
 import pytest
 
 from agent.errors import ModelRefused
-from agent.json_answers import Errand, JSONModel, Schema, SchemaError
+from agent.json_answers import Errand, JSONModel
 from agent.models import ModelChoice, build_chat_model
 from agent.redaction import Redactor
 from agent.retries import ModelCaller, Price
 from sandbox.client import SandboxClient
 from sandbox.server import SandboxConfig, open_sandbox
 from storage.access import Viewer
+from tools.json_schema import Schema
 
 SCHEMA = Schema({
     "type": "object",
@@ -112,39 +113,3 @@ async def test_what_is_no_json_is_a_problem(ask, text):
 async def test_secrets_do_not_reach_the_model(ask):
     _, [call] = await ask(GOOD, request="judge hunter2hunter2")
     assert [message["content"] for message in call["messages"]] == ["Judge.", "judge [redacted]"]
-
-
-@pytest.mark.parametrize(
-    ("definition", "value", "fits"),
-    [
-        (True, {"a": 1}, True),
-        (False, 1, False),
-        ({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}, [1], False),
-        ({"$defs": {"a": {"type": "integer"}}, "$ref": "#/$defs/a"}, 1, True),
-        ({"$defs": {"a": {"$id": "urn:a", "$defs": {"b": {"type": "integer"}}, "$ref": "#/$defs/b"}}}, "x", True),
-        ({"$defs": {"a": {"$anchor": "n", "type": "integer"}}, "items": {"$ref": "#n"}}, ["x"], False),
-        ({"$ref": "#"}, 1, False),
-    ],
-)
-def test_a_schema_judges_values(definition, value, fits):
-    assert (Schema(definition).problem(value) is None) == fits
-
-
-@pytest.mark.parametrize(
-    "definition",
-    [
-        [],
-        "object",
-        {"type": "objekt"},
-        {"a": {1, 2}},
-        {"$ref": "https://acme.example/x"},
-        {"minimum": float("nan")},
-        {"$ref": "#/$defs/none"},
-        {"title": "x", "items": {"$ref": "#/title"}},
-        {"$schema": "http://json-schema.org/draft-07/schema#", "items": {"$ref": "#/definitions/none"}},
-        {"$ref": "#/x", "x": {"properties": {"a": {"$ref": "#nowhere"}}}},
-    ],
-)
-def test_what_is_no_schema_is_refused(definition):
-    with pytest.raises(SchemaError):
-        Schema(definition)

@@ -27,6 +27,7 @@ def test_each_name_is_a_command_with_or_without_a_slash(name, shape):
         ("why can't you", ""),
         ("why update_doc", "update_doc"),
         ("why `deploys__restart_pod`?", "deploys__restart_pod"),
+        ("why `deploys-eu__restart-pod`?", "deploys-eu__restart-pod"),
         ("/why", ""),
     ],
 )
@@ -38,7 +39,7 @@ def test_why_takes_what_follows_it(words, argument):
     "question",
     [
         "", "/", "why?", "why is the api slow?", "why can't we deploy?", "why can't your deploys work", "why not",
-        "why are you slow", "why restart", "why update_doc is slow", "help me", "help reset", "reset my password",
+        "why are you slow", "why restart", "why re-deploy", "why update_doc is slow", "help me", "help reset", "reset my password",
         "stop the deploy", "what tools are there?", "session timeout in checkout", "//help", "helpful", "resets",
     ],
 )  # fmt: skip

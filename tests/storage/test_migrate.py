@@ -67,6 +67,20 @@ async def test_a_migration_that_fails_leaves_nothing_and_runs_again_when_mended(
     assert await migrate(database, [*known, mended]) == ["9999_extra"]
 
 
+async def test_pins_of_tools_with_dots_move_to_the_names_that_models_call(database):
+    (names,) = [migration for migration in load_migrations() if migration.name == "0027_mcp_names"]
+    seen = [("a.b", "early", 2), ("a_b", "late", 1), ("c.d_e", "same", 1), ("c_d.e", "same", 1), ("f", "f", 1)]
+    async with database.connection() as conn:
+        for tool, sha256, days in seen:
+            await conn.execute(
+                "insert into mcp_tools values ('desk', %s, %s, '{}', date '2026-01-09' - %s)", (tool, sha256, days)
+            )
+    await migrate(database, [*load_migrations(), replace(names, name="9999_again")])
+    async with database.connection() as conn:
+        rows = await (await conn.execute("select tool, sha256 from mcp_tools order by tool")).fetchall()
+    assert rows == [("a_b", "early"), ("c_d_e", "same"), ("f", "f")]
+
+
 async def test_two_processes_that_migrate_at_once_both_succeed_and_apply_once(empty_url):
     async with (
         open_database(empty_url, min_size=1, max_size=3) as one,

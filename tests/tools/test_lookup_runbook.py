@@ -1,5 +1,8 @@
 """The runbook of an alert, or the messages that there are."""
 
+import asyncio
+import time
+
 import pytest
 from langchain_core.tools import ToolException
 
@@ -83,3 +86,22 @@ def test_the_nearest_of_many_names_comes_first():
     assert match(names, "disk full", "b")[0] == AlertName("a", "DiskFull")
     assert match(names, "DiskAlmostFul", "")[0] == AlertName("b", "DiskAlmostFull")
     assert match(names, "latency", "") == []
+
+
+async def test_a_long_argument_does_not_hold_up_the_others(ask, memory):
+    await incident(memory, "restarted")
+    for number in range(20):
+        await incident(memory, alert=f"Alert{number}")
+    longest, last = 0.0, time.monotonic()
+
+    async def watch():
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.001)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    watching = asyncio.create_task(watch())
+    with pytest.raises(ToolException, match="No alert named") as refused:
+        await ask(lookup_runbook, alert="x_" * 1_000_000)
+    watching.cancel()
+    assert longest < 1 and len(str(refused.value)) < 500

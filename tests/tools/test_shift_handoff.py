@@ -1,5 +1,6 @@
 """What a shift leaves to the next."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -7,7 +8,8 @@ import pytest
 from langchain_core.tools import ToolException
 
 from storage import leases, posts, turns
-from tools.shift_handoff import shift_handoff
+from storage.reports import AlertEvent, HumanReply
+from tools.shift_handoff import open_incidents, shift_handoff
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -28,6 +30,18 @@ async def test_open_incidents_are_those_that_nothing_closed(memory, ask):
     assert list(found) == ["Open", "Old"] and told["open_incident_count"] == 2
     assert (found["Open"]["notifications"], found["Open"]["in_this_shift"]) == (2, True)
     assert not found["Old"]["in_this_shift"] and ts not in found["Old"]["permalink"]
+
+
+def test_many_notifications_and_many_replies_take_a_moment():
+    last = NOW - timedelta(minutes=1)
+    events = [
+        AlertEvent(str(n), f"t{n}", "f", "open_incident", "Open", "api", None, None, last, "") for n in range(5000)
+    ]
+    replies = [HumanReply(f"t{n % 7000}", "U1", NOW) for n in range(14_000)]
+    started = time.monotonic()
+    (incident,) = open_incidents(events, replies, ago(8), ago(48))
+    assert (incident["notifications"], incident["human_replies"]) == (5000, 10_000)
+    assert time.monotonic() - started < 1
 
 
 async def test_questions_without_a_reply_are_those_of_people_to_people(memory, ask):

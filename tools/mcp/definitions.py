@@ -11,6 +11,7 @@ from typing import Any
 
 from mcp.types import Tool
 
+from tools.json_schema import Schema, SchemaError
 from tools.mcp.spec import SEPARATOR
 
 INSTRUCTIONS = "(instructions)"  # stands for a server's instructions among its pins; no tool can have this name
@@ -45,9 +46,14 @@ def digest(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def plain_name(tool: str) -> str:
+    """The name by which a tool is pinned. Dots, which MCP permits and models' servers do not, become underscores."""
+    return tool.replace(".", "_")
+
+
 def tool_name(server: str, tool: str) -> str:
-    """The name in the catalogue. Dots, which MCP permits and models' servers do not, become underscores."""
-    return f"{server}{SEPARATOR}{tool.replace('.', '_')}"
+    """The name in the catalogue."""
+    return f"{server}{SEPARATOR}{plain_name(tool)}"
 
 
 def objection(server: str, definition: Mapping[str, Any]) -> str | None:
@@ -60,6 +66,10 @@ def objection(server: str, definition: Mapping[str, Any]) -> str | None:
     size = len(json.dumps(definition["inputSchema"]))
     if size > MOST_SCHEMA_BYTES:
         return f"its schema has {size:,} bytes, more than {MOST_SCHEMA_BYTES:,}"
+    try:
+        Schema(schema(definition), trusted=False)
+    except SchemaError as error:
+        return f"its schema cannot be used: {error}"
     return None
 
 

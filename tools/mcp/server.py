@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
-from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langchain_core.tools import BaseTool, ToolException
 
 from tools.mcp import definitions
 from tools.mcp.breaker import Breaker
@@ -26,6 +27,18 @@ class Unsettled(ToolException):
     """A call failed, and may have had an effect all the same."""
 
 
+class McpTool(BaseTool):
+    """A tool of a server. Its arguments may have any names, such as ``config``, which LangChain's own tools keep."""
+
+    call: Callable[[Mapping[str, Any]], Awaitable[str]]
+
+    def _run(self, *args: Any, **kwargs: Any) -> str:
+        raise NotImplementedError("MCP servers are called on the event loop")
+
+    async def _arun(self, /, *args: Any, **arguments: Any) -> str:
+        return await self.call(arguments)
+
+
 class Server:
     """A server and what is known of it.
 
@@ -38,7 +51,8 @@ class Server:
         self.problem: str | None = None
         self.definitions: dict[str, dict[str, Any]] = {}
         self.refused: dict[str, str] = {}
-        self._pins = dict(spec.pins)
+        self._configured = {definitions.plain_name(name): sha256 for name, sha256 in spec.pins.items()}
+        self._pins = dict(self._configured)
         self._breaker = breaker or Breaker(failures=spec.failures, open_seconds=spec.rest_seconds)
         self._tell = tell
         self._connection: Connection | None = None
@@ -65,9 +79,9 @@ class Server:
         finally:
             await connection.close()
         return [
-            (name, definitions.digest(said), json.dumps(said))
+            (definitions.plain_name(name), definitions.digest(said), json.dumps(said))
             for name, said in self.definitions.items()
-            if self._objection(name, said) is None
+            if self._objection(name, self.definitions) is None
         ]
 
     def pin(self, known: Mapping[str, tuple[str, str]]) -> None:
@@ -76,18 +90,20 @@ class Server:
         What is configured takes precedence. Where the server could not be read, what it said at first sight stands
         in for it.
         """
-        self._pins = {**{name: sha256 for name, (sha256, _) in known.items()}, **self.spec.pins}
+        self._pins = {**{name: sha256 for name, (sha256, _) in known.items()}, **self._configured}
         if self.problem is not None:
-            self.definitions = {
-                name: json.loads(text)
-                for name, (sha256, text) in known.items()
-                if sha256 == self._pins[name] and self._taken(name)
-            }
+            kept = [(name, json.loads(text)) for name, (sha256, text) in known.items() if sha256 == self._pins[name]]
+            seen = {said.get("name", name): said for name, said in kept}
+            self.definitions = {name: said for name, said in seen.items() if self._taken(name)}
         self._judge(self.definitions)
 
     def pin_of(self, name: str) -> str:
         """The SHA-256 that a tool must have, or an empty string."""
-        return self._pins.get(name, "")
+        return self._pins.get(definitions.plain_name(name), "")
+
+    def is_configured(self, name: str) -> bool:
+        """Whether that was configured."""
+        return definitions.plain_name(name) in self._configured
 
     def tools(self) -> list[BaseTool]:
         """Its tools, as far as they can be offered."""
@@ -211,42 +227,46 @@ class Server:
     def _judge(self, said: Mapping[str, dict[str, Any]]) -> None:
         """Disable what is not as it was pinned, or does not fit."""
         refused = {}
-        names = [name for name in said if name != INSTRUCTIONS]
+        offered: dict[str, str] = {}
         for name in said:
-            why = self._objection(name, said[name])
+            why = self._objection(name, said)
             sha256 = definitions.digest(said[name])
-            if why is None and self._pins.get(name, sha256) != sha256:
+            plain = definitions.plain_name(name)
+            if why is None and plain in offered:
+                why = f"to models it would have the same name as {offered[plain]}"
+            elif why is None and self._pins.get(plain, sha256) != sha256:
                 why = f"{CHANGED}, and is now {sha256}"
                 if self.refused.get(name) != why:
                     log.error(
                         "what an MCP server says of a tool changed: it is disabled",
                         server=self.spec.name,
                         tool=name,
-                        pinned=self._pins[name],
+                        pinned=self._pins[plain],
                         now=sha256,
                         accept=f"ratchet tools --accept {self._named(name)}",
                     )
-            elif why is None and name in names[MOST_TOOLS:]:
-                why = f"the server has more than {MOST_TOOLS} tools; name those to take in `allow`"
             if why:
                 refused[name] = why
+            else:
+                offered[plain] = name
         self.refused = refused
 
-    def _objection(self, name: str, said: Mapping[str, Any]) -> str | None:
-        return None if name == INSTRUCTIONS else definitions.objection(self.spec.name, said)
+    def _objection(self, name: str, said: Mapping[str, dict[str, Any]]) -> str | None:
+        if name == INSTRUCTIONS:
+            return None
+        if [other for other in said if other != INSTRUCTIONS].index(name) >= MOST_TOOLS:
+            return f"the server has more than {MOST_TOOLS} tools; name those to take in `allow`"
+        return definitions.objection(self.spec.name, said[name])
 
     def _named(self, tool: str) -> str:
         return definitions.tool_name(self.spec.name, tool)
 
     def _tool(self, name: str, said: Mapping[str, Any]) -> BaseTool:
-        async def call(**arguments: Any) -> str:
-            return await self.call(name, arguments)
-
-        return StructuredTool(
+        return McpTool(
             name=self._named(name),
             description=definitions.describe(self.spec.name, said),
             args_schema=definitions.schema(said),
-            coroutine=call,
+            call=partial(self.call, name),
             handle_tool_error=_as_result,
             extras={"effect": self.spec.effects.get(name, "change")},
         )

@@ -79,7 +79,7 @@ class McpServers:
                 source(server),
                 server.spec.effects.get(name, "change") if name != INSTRUCTIONS else "",
                 server.pin_of(name),
-                name in server.spec.pins,
+                server.is_configured(name),
                 server.refused.get(name),
             )
             for server in self.servers

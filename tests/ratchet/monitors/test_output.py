@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.json_answers import Schema
 from agent.redaction import Redactor
 from ratchet.monitors.config import Monitor
 from ratchet.monitors.output import BadOutput, Output, read_output, write_input
 from ratchet.monitors.program import run_program
 from storage.steps import NewArrival
+from tools.json_schema import Schema
 
 MONITOR = Monitor("access", "C1", "{{.Message.Text}}", Schema(True), ("/bin/cat",))
 HOSTILE = {

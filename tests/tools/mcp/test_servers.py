@@ -265,6 +265,57 @@ async def test_too_many_and_too_large_definitions_are_left_out(opened):
         assert "bytes, more than 16,000" in refused["add"] and "more than 64 tools" in refused["tool_79"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"$ref": "http://169.254.169.254/latest"}, "outside of itself"),
+        ({"$ref": "#/$defs/none"}, "cannot be resolved"),
+        ({"type": "strin"}, "'strin' is not valid"),
+    ],
+)
+async def test_a_schema_that_is_none_costs_its_tool_alone(opened, schema, why):
+    async with opened(desk(SCHEMA=json.dumps(schema))) as servers:
+        assert why in servers.servers[0].refused["add"]
+        assert await ask(servers, "desk__count") == ("1", "success")
+
+
+async def test_a_pinned_tool_cannot_be_replaced_by_one_that_models_call_the_same(opened):
+    async with opened(desk(NAMED="restart_service")):
+        pass
+    async with opened(desk(NAMED="restart.service")) as servers:
+        assert "desk__restart_service" not in {entry.name for _, entry in servers.tools()}
+        assert servers.servers[0].refused["restart.service"].startswith("changed since it was pinned")
+
+
+@pytest.mark.parametrize("named", ["restart.service restart_service", "restart_service restart.service"])
+async def test_of_two_tools_that_models_call_the_same_one_is_offered(opened, named):
+    first, second = named.split()
+    async with opened(desk(NAMED=named)) as servers:
+        assert len([entry for entry in load_catalogue(servers.tools()) if entry.name == "desk__restart_service"]) == 1
+        assert servers.servers[0].refused == {second: f"to models it would have the same name as {first}"}
+    async with opened(desk(NAMED=f"{second} {first}")) as servers:  # what was pinned stays
+        assert list(servers.servers[0].refused) == [second]
+        assert (await ask(servers, "desk__restart_service"))[0] == json.dumps([first, {}])
+
+
+async def test_a_name_with_dots_can_be_pinned_accepted_and_offered_while_its_server_is_away(opened, database):
+    async with opened(desk(NAMED="restart.service")) as servers:
+        pin = next(state.pin for state in servers.states() if state.name == "desk__restart_service")
+    async with opened(desk(NAMED="restart.service", pins={"restart.service": pin})) as servers:
+        assert next(state for state in servers.states() if state.name == "desk__restart_service").configured
+        assert (await ask(servers, "desk__restart_service"))[0] == '["restart.service", {}]'
+    async with opened(ServerSpec("desk", command="/nowhere")) as servers:
+        assert tool_of(servers, "desk__restart_service") and "restart.service" in servers.servers[0].definitions
+    async with database.connection() as conn:
+        assert await forget(conn, "desk", "restart_service") == 1
+
+
+async def test_arguments_may_have_names_that_python_and_langchain_keep(opened):
+    arguments = {"config": {"a": 1}, "run_manager": "b", "self": "c", "args": [1], "kwargs": {}, "callbacks": 2}
+    async with opened(desk(NAMED="keep")) as servers:
+        assert await ask(servers, "desk__keep", **arguments) == (json.dumps(["keep", arguments]), "success")
+
+
 async def test_what_cannot_be_offered_is_not_pinned(opened, database_url):
     async with opened(desk(WIDE="20000")):
         pass
