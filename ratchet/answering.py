@@ -247,6 +247,7 @@ class Answering:
             channel_label=turn.channel_id,
             workspace_url=self._identity.workspace_url,
             allowed_tools=frozenset(),
+            approving=self._approvals.of(turn.channel_id, ""),
         )
         await self._runner.fail(bare, reply, notice=GAVE_UP.format(attempts=self._attempts), error=error)
         return error
