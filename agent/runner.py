@@ -228,7 +228,7 @@ class Runner:
             ) from error
         finally:
             try:
-                await self._saver.flush(config["configurable"]["thread_id"])
+                await self._saver.flush(config["configurable"])
             finally:
                 await context.records.flush(self._database)
         return None if state.get("__interrupt__") else complete(state["messages"])
