@@ -50,9 +50,14 @@ def retried(fork: Fork | None, link: str, requester_id: str, correction: str) ->
     return f"{line}\n> {fork.reason}" if fork.reason else line
 
 
-def stopped(user_id: str, ledger: Sequence[Effect]) -> str:
-    """Who stopped a turn, and what it had done, or may have done, by then."""
-    lines = [f"Stopped by <@{user_id}>. Ask again or go on here."]
+def stopped(user_id: str) -> str:
+    """Who stopped a turn."""
+    return f"Stopped by <@{user_id}>. Ask again or go on here."
+
+
+def ended(notice: str, ledger: Sequence[Effect]) -> str:
+    """Why a turn ended without its answer, and what it had done, or may have done, by then."""
+    lines = [notice]
     if done := sorted({effect.tool for effect in ledger if effect.state == "done"}):
         lines.append(f"Done by then: {_codes(done)}.")
     if open_ended := sorted({effect.tool for effect in ledger if effect.state != "done"}):

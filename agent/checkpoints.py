@@ -142,12 +142,18 @@ def _ended() -> asyncio.Future[None]:
 
 @dataclass(eq=False)
 class _Waiting:
-    """What the tasks of a thread's step have written, and the timer that will not wait longer."""
+    """What the tasks of a run's step have written, and the timer that will not wait longer."""
 
-    configurable: dict[str, Any]
     timer: asyncio.Future[None] = field(default_factory=_ended)
     rows: list[Row] = field(default_factory=list)
     is_written: bool = False
+
+
+_Run = tuple[str, Lease]  # a thread's id, and the lease under which it runs
+
+
+def _run(configurable: dict[str, Any]) -> _Run:
+    return configurable["thread_id"], configurable[LEASE]
 
 
 class FencedSaver(AsyncPostgresSaver):
@@ -158,7 +164,7 @@ class FencedSaver(AsyncPostgresSaver):
         super().__init__(database)
         self._database = database
         self._group = GroupCommit(self._write)
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[_Run, _Waiting] = {}
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -203,7 +209,7 @@ class FencedSaver(AsyncPostgresSaver):
             "metadata": get_serializable_checkpoint_metadata(config, metadata),
         }
         write = Write(configurable[LEASE], blobs=rows, puts=[put])
-        write.writes = await self._take(configurable["thread_id"])
+        write.writes = await self._take(_run(configurable))
         await self._add(configurable, write)
         return {
             "configurable": {
@@ -220,7 +226,6 @@ class FencedSaver(AsyncPostgresSaver):
         if not writes:
             return
         configurable = config["configurable"]
-        thread_id = configurable["thread_id"]
         rows = [
             {
                 "thread_id": configurable["thread_id"],
@@ -234,41 +239,40 @@ class FencedSaver(AsyncPostgresSaver):
             }
             for index, (channel, value) in enumerate(writes)
         ]
-        waiting = self._waiting.setdefault(thread_id, _Waiting(configurable))
+        waiting = self._waiting.setdefault(_run(configurable), _Waiting())
         if waiting.timer.done():
-            waiting.timer = asyncio.create_task(self._flush_later(thread_id, waiting))
+            waiting.timer = asyncio.create_task(self._flush_later(configurable, waiting))
         waiting.rows += rows
 
-    async def flush(self, thread_id: str) -> None:
+    async def flush(self, configurable: dict[str, Any]) -> None:
         """Write what still waits: the end of a run that was interrupted or failed in the middle of a step.
 
         Raises:
             LeaseLost: another worker took the thread.
         """
-        waiting = self._waiting.get(thread_id)
-        rows = await self._take(thread_id)
-        if waiting and rows:
-            await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=rows))
+        if rows := await self._take(_run(configurable)):
+            await self._add(configurable, Write(configurable[LEASE], writes=rows))
 
-    async def _flush_later(self, thread_id: str, waiting: _Waiting) -> None:
+    async def _flush_later(self, configurable: dict[str, Any], waiting: _Waiting) -> None:
         """Write what waits, a moment from now; what cannot be written waits on for the step's end."""
         await asyncio.sleep(HOLD_SECONDS)
         waiting.is_written = True
         while rows := waiting.rows:
             waiting.rows = []
             try:
-                await self._add(waiting.configurable, Write(waiting.configurable[LEASE], writes=rows))
+                await self._add(configurable, Write(configurable[LEASE], writes=rows))
             except Exception as error:
+                thread_id = configurable["thread_id"]
                 log.warning("a task's writes were not stored early", thread_id=thread_id, error=str(error))
                 waiting.rows = rows + waiting.rows
                 waiting.is_written = False
                 return
-        if self._waiting.get(thread_id) is waiting:
-            del self._waiting[thread_id]
+        if self._waiting.get(_run(configurable)) is waiting:
+            del self._waiting[_run(configurable)]
 
-    async def _take(self, thread_id: str) -> list[Row]:
+    async def _take(self, run: _Run) -> list[Row]:
         """What waits to be written, once an early write that is under way has ended."""
-        waiting = self._waiting.pop(thread_id, None)
+        waiting = self._waiting.pop(run, None)
         if waiting is None:
             return []
         if waiting.is_written:
@@ -305,10 +309,10 @@ class FencedSaver(AsyncPostgresSaver):
             number = numbers.setdefault(write.lease, len(numbers))
             blobs += [{"n": number, **row} for row in write.blobs]
             for row in write.writes:
-                key = tuple(row[name] for name in WRITE_KEY)
+                key = (number, *(row[name] for name in WRITE_KEY))
                 if row["idx"] < 0 or key not in writes:
                     writes[key] = {"n": number, **row}
-            puts |= {tuple(row[name] for name in PUT_KEY): {"n": number, **row} for row in write.puts}
+            puts |= {(number, *(row[name] for name in PUT_KEY)): {"n": number, **row} for row in write.puts}
         turns = {write.lease: str(write.signals.turn_id) for write in group if write.signals and write.signals.turn_id}
         leases = [
             {"n": n, "thread_key": lease.thread_key, "epoch": lease.epoch, "turn_id": turns.get(lease)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import structlog
 
-from agent import stops
+from agent import endings
 from agent.forks import BEGUN, Fork, thread_id
 from agent.graph import Graph
 from agent.question import Question
@@ -36,5 +36,5 @@ async def restart(graph: Graph, database: Database, question: Question, begun: F
     async with database.connection() as conn, conn.transaction():
         await hold(conn, question.lease)
         await purges.delete_checkpoints(conn, [thread_id(turn.thread_key, turn.turn_id)])
-        await stops.end_requests(conn, question, WHY)
+        await endings.end_requests(conn, question, WHY)
     log.info("retry starts anew", turn_id=str(turn.turn_id))

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langchain_core.runnables import RunnableConfig
 
 import prompts
-from agent import asides, references, stops
+from agent import asides, endings, references
 from agent.backing import collect, messages_in
 from agent.chat_models import ChatModels
 from agent.checkpoints import LEASE, RECORDS, SIGNALS, FencedSaver
@@ -35,10 +35,11 @@ from agent.restarts import restart
 from agent.retries import ModelCaller
 from agent.signals import Stopped
 from agent.structured import StructuredModel
-from storage import approvals, conversations, sources, steering, turns
+from storage import approvals, conversations, sources, turns
 from storage.access import Viewer
 from storage.db import Database
 from storage.sources import Source
+from storage.steering import TurnStopped
 from storage.turns import Outcome, Turn
 from tools.context import Documentation, Embedder, Monitors
 from tools.registry import CatalogueEntry
@@ -129,7 +130,6 @@ class Runner:
         reply.started()
         turn, signals = question.turn, question.signals
         context = self._context(question, reply, members)
-        history: History | None = None
         try:
             async with signals.until_stopped():
                 begun, history = await self._begin(question, context)
@@ -143,23 +143,24 @@ class Runner:
         except Stopped:
             return await self.stop(question, reply)
         except ModelError as error:
-            text = await self._above(question, str(error))
-            await self._record(question, reply, [], text, history, error=f"{type(error).__name__}: {error}")
-            return text
+            return await self.fail(question, reply, notice=str(error), error=f"{type(error).__name__}: {error}")
         answer = await self._ground(question, context, messages)
         messages = own(messages, turn.turn_id)
         above = asides.above(turn, messages, begun, question.workspace_url)
         text = question.images.ahead_of(self._redactor.clean("\n\n".join(part for part in (*above, answer) if part)))
-        await self._record(question, reply, messages, text, history)
-        return text
+        return await self._record(question, reply, messages, text, history)
 
     async def greet(self, question: Question, reply: Reply, greeting: str) -> None:
         """Answer a turn without a question, and without the model."""
         await self._record(question, reply, [], greeting, None)
 
-    async def fail(self, question: Question, reply: Reply, *, notice: str, error: str) -> None:
-        """Give a turn up and tell the user so."""
-        await self._record(question, reply, [], await self._above(question, notice), None, error=error)
+    async def fail(self, question: Question, reply: Reply, *, notice: str, error: str) -> str:
+        """Give a turn up, and tell the user so and what was done by then.
+
+        Raises:
+            LeaseLost: another worker took the thread; nothing was recorded.
+        """
+        return await endings.record(self._database, question, reply, self._redactor, notice=notice, error=error)
 
     async def stop(self, question: Question, reply: Reply) -> str:
         """End a turn that somebody stopped, and say so; what it did until then stays in its conversation.
@@ -170,7 +171,9 @@ class Runner:
         turn = question.turn
         state = await self.graph.aget_state(self._config(turn.thread_key, turn.turn_id))
         messages = state.values.get("messages") or [HumanMessage(turn.question, id=str(turn.turn_id))]
-        return await stops.record(self._database, question, reply, own(messages, turn.turn_id), self._redactor)
+        return await endings.record(
+            self._database, question, reply, self._redactor, messages=own(messages, turn.turn_id)
+        )
 
     async def _begin(self, question: Question, context: TurnContext) -> tuple[Fork | None, History]:
         """What the turn begins with, if it is a retry, and what was said before."""
@@ -188,13 +191,6 @@ class Runner:
             others = await turns.begun_beside(conn, turn)
         states = [await self.graph.aget_state(self._config(turn.thread_key, each)) for each in others]
         return max((references.highest(state.values.get("messages", [])) for state in states), default=0)
-
-    async def _above(self, question: Question, notice: str) -> str:
-        """A notice of failure, below what the turn took in: nothing else answers that."""
-        async with self._database.connection() as conn:
-            added = await steering.list_taken_in(conn, question.turn.turn_id)
-        line = self._redactor.clean(asides.taken_in([message.question for message in added]))
-        return f"{line}\n\n{notice}" if line else notice
 
     def _config(self, thread_key: str, turn_id: UUID) -> RunnableConfig:
         return {
@@ -232,7 +228,7 @@ class Runner:
             ) from error
         finally:
             try:
-                await self._saver.flush(config["configurable"]["thread_id"])
+                await self._saver.flush(config["configurable"])
             finally:
                 await context.records.flush(self._database)
         return None if state.get("__interrupt__") else complete(state["messages"])
@@ -304,7 +300,6 @@ class Runner:
         )
         notes = self._tool_notes(question.allowed_tools) if self._tool_notes else ""
         unseen = UNSEEN if question.images.note else ""
-        spent = (now - turn.started_at).total_seconds() if turn.started_at else 0.0
         return TurnContext(
             turn_id=turn.turn_id,
             viewer=Viewer(
@@ -334,29 +329,28 @@ class Runner:
             signals=question.signals,
             model=question.model,
             images=question.images.shown,
-            deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - spent),
+            deadline=asyncio.get_running_loop().time() + max(0.0, self._limits.turn_seconds - turn.spent_seconds),
         )
 
     async def _record(
-        self,
-        question: Question,
-        reply: Reply,
-        messages: list[AnyMessage],
-        text: str,
-        history: History | None,
-        error: str | None = None,
-    ) -> None:
+        self, question: Question, reply: Reply, messages: list[AnyMessage], text: str, history: History | None
+    ) -> str:
+        """Record an answer, unless somebody stopped the turn by now; returns what is said in the end."""
         turn = question.turn
-        async with self._database.connection() as conn, conn.transaction():
-            if messages:
-                seen = max([turn.message_ts or "0", history.seen_upto_ts if history else "0"], key=float)
-                await conversations.append(
-                    conn, question.lease, turn.turn_id, [message_to_dict(m) for m in messages], seen_upto_ts=seen
-                )
-            await turns.finish(conn, question.lease, turn.turn_id, answer=text, error=error)
-            model = self._models.get(question.model).caller.model
-            outcome = Outcome(text, failed=error is not None, answered=bool(messages), model=model)
-            await reply.record(conn, outcome)
+        try:
+            async with self._database.connection() as conn, conn.transaction():
+                if not await turns.finish(conn, question.lease, turn.turn_id, answer=text):
+                    return text
+                if messages:
+                    seen = max([turn.message_ts or "0", history.seen_upto_ts if history else "0"], key=float)
+                    await conversations.append(
+                        conn, question.lease, turn.turn_id, [message_to_dict(m) for m in messages], seen_upto_ts=seen
+                    )
+                model = self._models.get(question.model).caller.model
+                await reply.record(conn, Outcome(text, answered=bool(messages), model=model))
+        except TurnStopped:
+            return await self.stop(question, reply)
+        return text
 
 
 def _final_text(messages: list[AnyMessage]) -> str:

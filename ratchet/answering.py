@@ -28,7 +28,7 @@ from slack_app.jobs import Enqueue, answer_job
 from slack_app.live import Stage
 from slack_app.outbox import Outbox
 from slack_app.stream import SlackReply
-from storage import conversations, leases, messages, posts, turns
+from storage import conversations, leases, messages, offers, posts, turns
 from storage.access import Viewer
 from storage.db import Database
 from storage.leases import Lease, LeaseLost
@@ -131,6 +131,8 @@ class Answering:
             return
         asked = await self._offering.asked(turn)
         async with self._database.connection() as conn:
+            if turn.source == "private" and await offers.withdraw(conn, turn_id):
+                return
             post_id = await posts.insert(
                 conn,
                 turn_id=turn_id,
@@ -249,6 +251,7 @@ class Answering:
             channel_label=turn.channel_id,
             workspace_url=self._identity.workspace_url,
             allowed_tools=frozenset(),
+            approving=self._approvals.of(turn.channel_id, ""),
         )
         await self._runner.fail(bare, reply, notice=GAVE_UP.format(attempts=self._attempts), error=error)
         return error

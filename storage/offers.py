@@ -9,6 +9,11 @@ from storage import db, retries, turns
 from storage.db import Connection
 from storage.turns import COLUMNS, NewTurn, Turn
 
+# Whether words that the turn ``t`` asked, or was shown, were removed or are to be.
+ERASED = f"""(t.purged_at is not null or t.tainted or exists (
+    select 1 from {retries.asked("t.turn_id")} as q
+    join purges p on p.team_id = q.team_id and p.channel_id = q.channel_id and p.ts = q.ts))"""
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -35,13 +40,14 @@ async def take(conn: Connection, team_id: str, turn_id: UUID, user_id: str) -> O
     """Inside a transaction: have the question asked in private, if whom it was offered to wants so; once.
 
     Returns:
-        The offer, or None where it counts for nothing: of somebody else, of no turn, or taken before.
+        The offer, or None where it counts for nothing: of somebody else, of no turn, of words that were removed, or
+        taken before.
     """
     offer = await db.fetch_one(
         conn,
         Offer,
-        """select o.turn_id, o.dm_id, o.private_turn_id from private_offers o join turns t using (turn_id)
-           where t.turn_id = %s and t.team_id = %s and t.requester_id = %s""",
+        f"""select o.turn_id, o.dm_id, o.private_turn_id from private_offers o join turns t using (turn_id)
+           where t.turn_id = %s and t.team_id = %s and t.requester_id = %s and not {ERASED}""",
         (turn_id, team_id, user_id),
     )
     if offer is None:
@@ -52,6 +58,21 @@ async def take(conn: Connection, team_id: str, turn_id: UUID, user_id: str) -> O
         return None
     await retries.inherit_question(conn, offer.turn_id, again.turn_id)
     return offer
+
+
+async def withdraw(conn: Connection, private_turn_id: UUID) -> bool:
+    """End a turn in private, and its words, where what it asks was removed since its offer was taken; whether so."""
+    return bool(
+        await db.execute(
+            conn,
+            f"""update turns p set status = 'failed', question = '', answer = '', error = 'the question was removed',
+                                   ended_at = now()
+                from private_offers o join turns t using (turn_id)
+                where p.turn_id = %s and o.private_turn_id = p.turn_id and p.status in ('queued', 'running')
+                  and {ERASED}""",
+            (private_turn_id,),
+        )
+    )
 
 
 async def origin(conn: Connection, private_turn_id: UUID) -> Turn | None:

@@ -21,29 +21,41 @@ from storage.leases import Lease, hold
 
 # What a command that resets its thread says, as slack_app/command_words.py reads it.
 RESET = "^[[:space:]`]*/?reset[[:space:]`?!.]*$"
-# A reset, done or about to be, between the question of the turn ``t`` and the message ``q``: it parts the two.
-PARTED = f"""exists (
-    select 1 from (
-        select c.reset_ts::numeric as ts from conversations c
-        where c.thread_key = q.team_id || ':' || q.channel_id || ':' || q.thread_ts
-        union all
-        select r.message_ts::numeric from turns r
-        where r.team_id = q.team_id and r.channel_id = q.channel_id and r.thread_ts = q.thread_ts
-          and r.aside and r.status in ('queued', 'running') and r.question ~* '{RESET}'
-    ) as resets
-    where resets.ts < q.message_ts::numeric
-      and resets.ts > coalesce(t.message_ts::numeric, extract(epoch from t.created_at)))"""
-# A message ``q`` that the turn ``t`` can take in: its requester's, addressed to Ratchet, later than its own question,
-# and of the same conversation. One with images is a turn of its own: only the beginning of a turn shows the model
-# images.
-FITTING = f"""(
-    q.team_id = t.team_id and q.channel_id = t.channel_id and q.thread_ts = t.thread_ts
-    and q.status = 'queued' and q.stopped_by is null and q.requester_id = t.requester_id
-    and q.source in ('mention', 'dm') and q.question <> '' and not q.aside
-    and not exists (select 1 from messages i where i.team_id = q.team_id and i.channel_id = q.channel_id
-                    and i.ts = q.message_ts and i.attrs @? '$.files[*].mimetype ? (@ starts with "image/")')
-    and (t.message_ts is null or q.message_ts::numeric > t.message_ts::numeric)
-    and not {PARTED})"""
+
+
+def _fits(q: str) -> str:
+    """SQL: whether the turn ``t`` may take in the message ``q``, if nothing stands between the two.
+
+    It is its requester's, addressed to Ratchet, later than its own question, and of the same conversation: no reset,
+    done or about to be, parts them. One with images is a turn of its own: only the beginning of a turn shows the model
+    images.
+    """
+    return f"""(
+    {q}.team_id = t.team_id and {q}.channel_id = t.channel_id and {q}.thread_ts = t.thread_ts
+    and {q}.status = 'queued' and {q}.stopped_by is null and {q}.requester_id = t.requester_id
+    and {q}.source in ('mention', 'dm') and {q}.question <> '' and not {q}.aside
+    and not exists (select 1 from messages i where i.team_id = {q}.team_id and i.channel_id = {q}.channel_id
+                    and i.ts = {q}.message_ts and i.attrs @? '$.files[*].mimetype ? (@ starts with "image/")')
+    and (t.message_ts is null or {q}.message_ts::numeric > t.message_ts::numeric)
+    and not exists (
+        select 1 from (
+            select c.reset_ts::numeric as ts from conversations c
+            where c.thread_key = {q}.team_id || ':' || {q}.channel_id || ':' || {q}.thread_ts
+            union all
+            select r.message_ts::numeric from turns r
+            where r.team_id = {q}.team_id and r.channel_id = {q}.channel_id and r.thread_ts = {q}.thread_ts
+              and r.aside and r.status in ('queued', 'running') and r.question ~* '{RESET}'
+        ) as resets
+        where resets.ts < {q}.message_ts::numeric
+          and resets.ts > coalesce(t.message_ts::numeric, extract(epoch from t.created_at))))"""
+
+
+# A message ``q`` that the turn ``t`` can take in. It overtakes none of its requester's that has to wait.
+FITTING = f"""({_fits("q")} and not exists (
+    select 1 from turns earlier
+    where earlier.team_id = q.team_id and earlier.channel_id = q.channel_id and earlier.thread_ts = q.thread_ts
+      and earlier.status = 'queued' and earlier.requester_id = q.requester_id and not earlier.aside
+      and earlier.message_ts::numeric < q.message_ts::numeric and not {_fits("earlier")}))"""
 NEWS = f"exists (select 1 from turns q where {FITTING})"
 
 
@@ -121,10 +133,12 @@ async def stop(
                  and (t.requester_id = %(user_id)s or not who.is_outsider)
                  and (%(before)s::text is null or t.message_ts is null or t.message_ts::numeric < %(before)s::numeric)
                order by t.turn_id for update of t
+           ), marked as (
+               update turns t set stopped_by = %(user_id)s, stopped_at = now() from open
+               where t.turn_id = open.turn_id
+               returning t.turn_id, t.channel_id, t.thread_ts, t.status, t.message_ts
            )
-           update turns t set stopped_by = %(user_id)s, stopped_at = now() from open
-           where t.turn_id = open.turn_id
-           returning t.turn_id, t.channel_id, t.thread_ts, t.status""",
+           select turn_id, channel_id, thread_ts, status from marked order by message_ts::numeric""",
         {
             "team_id": team_id,
             "channel_id": channel_id,
@@ -149,6 +163,14 @@ async def stop(
             "update turns set status = 'stopped', answer = '', ended_at = now() where turn_id = any(%s)", (silent,)
         )
     return speakers
+
+
+async def stopped_by(conn: Connection, turn_id: UUID) -> str | None:
+    """Inside a transaction: who stopped a turn; until it ends, nobody else does."""
+    found: str | None = await db.fetch_value(
+        conn, "select stopped_by from turns where turn_id = %s for update", (turn_id,)
+    )
+    return found
 
 
 async def absorb(conn: Connection, turn_ids: Collection[UUID]) -> None:

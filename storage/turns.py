@@ -15,6 +15,7 @@ from storage.access import barred
 from storage.approvals import UNTOLD
 from storage.db import Connection
 from storage.leases import HELD, Lease, hold, require
+from storage.steering import TurnStopped
 
 Source = Literal["mention", "dm", "command", "chat", "step", "followup", "retry", "private"]
 
@@ -31,6 +32,7 @@ class Turn:
     ``waiting`` is for people's approval: meanwhile later questions of its thread are answered. ``stopped_by``: who
     asked for its end (storage/steering.py). ``retry_of``: the turn whose answer this one is to correct. ``aside`` marks
     a command, which is answered beside its thread: it is no part of its conversation, its order and its lease.
+    ``spent_seconds``: of its time, when it was begun or resumed.
     """
 
     turn_id: UUID
@@ -50,6 +52,7 @@ class Turn:
     stopped_by: str | None = None
     retry_of: UUID | None = None
     aside: bool = False
+    spent_seconds: float = 0.0
 
     @property
     def thread_key(self) -> str:
@@ -239,9 +242,10 @@ async def begin(conn: Connection, turn_id: UUID) -> Turn | None:
         Turn,
         f"""update turns
             set status = case when status = 'queued' then 'running' else status end,
-                started_at = case when status = 'queued' then coalesce(started_at, now()) else started_at end,
+                started_at = case when status = 'queued' then now() else started_at end,
                 attempts = attempts + case when status in ('queued', 'running') then 1 else 0 end
-            where turn_id = %s returning {COLUMNS}""",
+            where turn_id = %s
+            returning {COLUMNS}, coalesce(extract(epoch from now() - started_at), 0)::float8 as spent_seconds""",
         (turn_id,),
     )
 
@@ -283,28 +287,32 @@ async def resume(conn: Connection, lease: Lease, turn_id: UUID) -> Turn | None:
 
 
 async def set_thread(conn: Connection, turn_id: UUID, ts: str) -> None:
-    """A command's question now stands in its channel: its thread begins there."""
+    """A question that Ratchet posted now stands in its channel: its thread begins there, and its answer anew."""
     await conn.execute(
-        "update turns set thread_ts = %s, message_ts = %s where turn_id = %s and thread_ts is null",
+        """update turns set thread_ts = %s, message_ts = %s, status = 'queued', attempts = 0
+           where turn_id = %s and thread_ts is null and status = 'running'""",
         (ts, ts, turn_id),
     )
 
 
 async def finish(
     conn: Connection, lease: Lease, turn_id: UUID, *, answer: str, error: str | None = None, stopped: bool = False
-) -> None:
-    """Inside a transaction: record a turn's outcome under its lease.
+) -> bool:
+    """Inside a transaction: record a turn's outcome under its lease; False where it has one already.
 
     Raises:
         LeaseLost: another worker has the thread.
+        TurnStopped: it is an answer, and somebody stopped the turn; roll the transaction back.
     """
-    held = await db.fetch_value(
-        conn,
-        f"""with fence as materialized ({HELD}), finished as (
-               update turns set status = %(status)s, answer = %(answer)s, error = %(error)s, ended_at = now()
-               from fence where turn_id = %(turn_id)s and status in ('queued', 'running')
+    cur = await conn.execute(
+        f"""with fence as materialized ({HELD}), open as materialized (
+               select turn_id, stopped_by from turns, fence
+               where turn_id = %(turn_id)s and status in ('queued', 'running') for update of turns
+           ), finished as (
+               update turns t set status = %(status)s, answer = %(answer)s, error = %(error)s, ended_at = now()
+               from open where t.turn_id = open.turn_id and (open.stopped_by is null or %(status)s <> 'answered')
            )
-           select 1 from fence""",
+           select (select turn_id is not null from open), (select stopped_by from open) from fence""",
         {
             **lease.params(),
             "turn_id": turn_id,
@@ -313,4 +321,9 @@ async def finish(
             "error": error,
         },
     )
-    require(held, lease)
+    row = await cur.fetchone()
+    require(row and 1, lease)
+    is_open, stopped_by = row or (None, None)
+    if stopped_by and not (stopped or error):
+        raise TurnStopped(f"turn {turn_id} was stopped")
+    return bool(is_open)

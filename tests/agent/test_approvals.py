@@ -119,6 +119,18 @@ async def test_a_change_waits_and_runs_once_approved(change, database):
     assert await change.go_on() == "dropped users" and change.runs == ["users"]
 
 
+async def test_a_turn_that_fails_takes_its_requests_back(change, database):
+    await change.begin()
+    await change.runner.fail(change.question, Quiet(), notice="Sorry.", error="away")
+    assert [(told.status, told.reason) for told in change.people.told] == []
+    await change.decide()
+    async with database.connection() as conn, conn.transaction():
+        assert await turns.resume(conn, change.question.lease, change.question.turn.turn_id)
+    await change.runner.fail(change.question, Quiet(), notice="Sorry.", error="away")
+    assert [(told.status, told.reason) for told in change.people.told] == [("void", "the turn failed")]
+    assert not change.runs
+
+
 async def test_killed_before_the_request_is_stored_it_is_made_by_the_next_run(change):
     change.dies = {"preview"}
     with pytest.raises((asyncio.CancelledError, NodeCancelledError)):

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
+from langgraph.checkpoint.base import empty_checkpoint
 
 from agent import checkpoints
+from storage import leases
 from storage.leases import LeaseLost
 from tests.agent.conftest import Quiet, this_turn
 
@@ -154,3 +156,39 @@ async def test_the_end_of_a_run_waits_for_an_early_write_that_is_under_way(arran
     with pytest.raises(BaseException):  # noqa: B017
         await runner.answer(asked, reply, reply)
     assert await rows(database, "select 1 from checkpoint_writes where blob like '%quick result%'")
+
+
+@pytest.fixture
+async def two_runs(database):
+    """A saver, and the configurations of two runs of one thread in one process: the older one lost its lease."""
+    place = {"thread_id": "T1:C1:1.0#turn", "checkpoint_ns": "", "checkpoint_id": "1"}
+    async with database.connection() as conn:
+        configs = [
+            {"configurable": {**place, checkpoints.LEASE: await leases.take(conn, "T1:C1:1.0")}} for _ in range(2)
+        ]
+    return checkpoints.FencedSaver(database), *configs
+
+
+async def test_what_a_run_wrote_is_not_stored_under_the_lease_of_another(two_runs, database, monkeypatch):
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 3600)
+    saver, old, new = two_runs
+    await saver.aput_writes(old, [("messages", "stale words")], "one")
+    await saver.aput_writes(new, [("messages", "fresh words")], "two")
+    await saver.aput(new, empty_checkpoint(), {}, {})
+    found = await rows(database, "select task_id from checkpoint_writes")
+    with pytest.raises(LeaseLost):
+        await saver.aput(old, empty_checkpoint(), {}, {})
+    assert found == [("two",)] == await rows(database, "select task_id from checkpoint_writes")
+
+
+async def test_of_runs_that_write_the_same_at_once_the_one_with_the_lease_is_stored(two_runs, database):
+    saver, *runs = two_runs
+    place = {"thread_id": "T1:C1:1.0#turn", "ns": "", "checkpoint_id": "1"}
+    row = {**place, "task_id": "one", "task_path": "", "idx": 0, "channel": "messages", "type": "bytes", "blob": ""}
+    put = {**place, "parent_id": None, "checkpoint": {}, "metadata": {}}
+    group = [checkpoints.Write(run["configurable"][checkpoints.LEASE], writes=[row], puts=[put]) for run in runs]
+    for order in (group, group[::-1]):
+        await saver._write(order)
+        assert [write.held for write in group] == [False, True]
+        assert await rows(database, "delete from checkpoint_writes returning task_id") == [("one",)]
+        assert await rows(database, "delete from checkpoints returning checkpoint_id") == [("1",)]

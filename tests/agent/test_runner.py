@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from langchain_core.messages import AIMessage
@@ -33,6 +35,15 @@ async def test_a_turn_calls_a_tool_and_records_its_answer(arrange, database):
         audit = await (await conn.execute("select who, action, details->>'tool' from audit_logs")).fetchall()
     assert [row.message["type"] for row in rows] == ["human", "ai", "tool", "ai"]
     assert usage == [("agent", None, turn.turn_id)] * 2 and audit == [("U1", "tool_run", "lookup")]
+
+
+@pytest.mark.parametrize("minutes", [-15, 15])
+async def test_a_turns_time_does_not_go_by_this_machines_clock(arrange, minutes):
+    runner, _, question = arrange(lambda messages: AIMessage("found" if this_turn(messages) else ""))
+    asked, reply = await question("go"), Quiet()
+    asked = replace(asked, turn=replace(asked.turn, started_at=asked.turn.started_at + timedelta(minutes=minutes)))
+    context = runner._context(asked, reply, reply)
+    assert 590 < context.deadline - asyncio.get_running_loop().time() <= 600
 
 
 async def test_the_next_turn_sees_the_thread_and_its_checkpoint_does_not_hold_it(arrange, database):

@@ -9,7 +9,9 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from agent.asides import quoted
+from agent.errors import ModelRefused
 from agent.gate import Gate
+from agent.runner import Runner
 from agent.signals import Signals, Stopped
 from storage import conversations, leases, steering, turns
 from storage.steering import Seen
@@ -24,6 +26,7 @@ def steer(arrange, database):
     class Steer:
         def __init__(self):
             self.middle = self.die = None
+            self.breaks = False
             self.effects = []
 
         async def begin(self):
@@ -48,6 +51,8 @@ def steer(arrange, database):
                     self.die = False
                     return RuntimeError("the worker is gone")
                 done = isinstance(messages[-1], ToolMessage)
+                if self.breaks and said[-1] == "tell" and done:
+                    return ModelRefused("The model refuses.")
                 return call("tell", "c2") if said[-1] == "tell" and not done else AIMessage(" + ".join(said))
 
             self.runner, self.model, question = arrange(answer, extra=(wait, tell))
@@ -173,6 +178,68 @@ async def test_what_an_unfinished_effect_may_have_done_is_said(steer, database):
     async with database.connection() as conn:
         states = await (await conn.execute("select state from effects order by tool_call_id")).fetchall()
     assert states == [("unknown",), ("done",)]
+
+
+async def test_a_stop_after_the_last_look_is_seen_where_the_answer_is_recorded(steer, database, monkeypatch):
+    await steer.begin()
+    beside, ground = [], Runner._ground
+
+    async def middle():
+        beside.append(await steer.say("second", user="U2"))
+
+    steer.middle = middle
+
+    async def late(*args):
+        assert [marked.status for marked in await steer.stop()] == ["running"]
+        return await ground(*args)
+
+    monkeypatch.setattr(Runner, "_ground", late)
+    assert (await steer.run()).startswith("Stopped by <@U2>")
+    assert len(steer.reply.posted) == 1 and steer.reply.posted[0].startswith("Stopped by <@U2>")
+    assert (await stored(database, steer.asked.turn.turn_id)).status == "stopped"
+    assert (await stored(database, beside[0])).status == "stopped", "the other one's word is for both"
+    async with database.connection() as conn:
+        kept = await conversations.list_messages(conn, steer.asked.turn.thread_key, after_seq=0)
+    assert [row.message["type"] for row in kept] == ["human", "ai", "tool", "ai", "ai"]
+
+
+async def test_a_turn_that_fails_says_what_it_did_and_took_in(steer, database):
+    await steer.begin()
+
+    async def middle():
+        await steer.say("tell")
+        steer.breaks = True
+
+    steer.middle = middle
+    text = await steer.run()
+    assert steer.effects == ["told"] and "Done by then: `tell`." in text and "Taken in: “tell”" in text
+    turn = await stored(database, steer.asked.turn.turn_id)
+    assert (turn.status, turn.answer) == ("failed", text) and steer.reply.posted == [text]
+    async with database.connection() as conn:
+        assert not await conversations.list_messages(conn, turn.thread_key, after_seq=0)
+
+
+async def test_a_turn_that_fails_after_it_was_stopped_says_so_for_all_that_the_stop_ended(steer, database):
+    await steer.begin()
+    await steer.stop()
+    text = await steer.runner.fail(steer.asked, Quiet(), notice="Sorry.", error="away")
+    assert text == "Stopped by <@U2>. Ask again or go on here."
+    assert (await stored(database, steer.asked.turn.turn_id)).status == "stopped"
+
+
+async def test_an_outcome_that_another_worker_recorded_is_not_posted_again(steer, database):
+    await steer.begin()
+    await steer.run()
+    stale, reply = replace(steer.asked, lease=await taken(database, steer.asked.turn.thread_key)), Quiet()
+    assert stale.turn.status == "running"
+    for again in (steer.runner.answer(stale, reply, reply), steer.runner.fail(stale, reply, notice="no", error="no")):
+        await again
+    assert reply.posted == []
+
+
+async def taken(database, thread_key):
+    async with database.connection() as conn:
+        return await leases.take(conn, thread_key)
 
 
 async def test_a_call_under_way_ends_with_the_stop_and_a_later_one_does_not_begin():

@@ -91,6 +91,39 @@ async def test_of_two_stops_one_counts_and_what_was_not_begun_ends_with_it(datab
             await effects.intend(conn, lease, first, "c1", "tell")
 
 
+async def test_of_stopped_questions_the_oldest_speaks_for_its_thread(database, asked):
+    third, first, second = [await asked("1.0", ts) for ts in ("10.3", "9.1", "10.2")]
+    assert [marked.turn_id for marked in await stop(database)] == [first]
+    assert {(await get(database, turn_id)).status for turn_id in (second, third)} == {"stopped"}
+
+
+async def test_what_is_to_say_that_it_was_stopped_comes_oldest_first(database, asked):
+    made = {ts: await asked(f"{ts}0", ts) for ts in ("10.3", "9.1", "10.2", "9.4")}
+    found = [marked.turn_id for marked in await stop(database, thread_ts=None)]
+    assert found == [made[ts] for ts in ("9.1", "9.4", "10.2", "10.3")]
+
+
+async def test_a_message_overtakes_none_that_its_requester_wrote_before(database, asked, memory):
+    first = await asked("1.0", "1.1")
+    await begin(database, first)
+    await memory.say("see this", ts="1.2", thread_ts="1.0", attrs={"files": [{"mimetype": "image/png"}]})
+    shown, later = await asked("1.0", "1.2"), await asked("1.0", "1.3")
+    assert await taken(database, first) == []
+    assert {(await get(database, turn_id)).status for turn_id in (shown, later)} == {"queued"}
+    await begin(database, shown)
+    assert await taken(database, shown) == ["1.3"]
+
+
+async def test_a_message_may_overtake_what_others_wrote_and_commands(database, asked):
+    first = await asked("1.0", "1.1")
+    await begin(database, first)
+    await asked("1.0", "1.2", user="U2")
+    await asked("1.0", "1.3", question="help", aside=True)
+    await asked("1.0", "1.4")
+    await asked("1.0", "1.5")
+    assert await taken(database, first) == ["1.4", "1.5"]
+
+
 async def test_without_a_thread_only_what_that_person_asked_for_ends(database, asked):
     mine, theirs = await asked("1.0", "1.1"), await asked("2.0", "2.1", user="U2")
     assert [marked.turn_id for marked in await stop(database, thread_ts=None)] == [mine]

@@ -7,6 +7,7 @@ import pytest
 
 from storage import conversations, effects, leases, posts, turns
 from storage.leases import LeaseLost
+from storage.steering import TurnStopped
 from storage.turns import thread_key
 
 KEY = thread_key("T1", "C1", "1.0")
@@ -109,11 +110,60 @@ async def test_an_outcome_is_recorded_once_and_only_under_the_lease(conn):
         async with conn.transaction():
             await turns.finish(conn, old, turn_id, answer="stale")
     async with conn.transaction():
-        await turns.finish(conn, lease, turn_id, answer="first")
+        assert await turns.finish(conn, lease, turn_id, answer="first")
     async with conn.transaction():
-        await turns.finish(conn, lease, turn_id, answer="second", error="late")
+        assert not await turns.finish(conn, lease, turn_id, answer="second", error="late")
     turn = await turns.get(conn, turn_id)
     assert (turn.status, turn.answer, turn.error) == ("answered", "first", None)
+
+
+async def test_a_stopped_turn_has_no_answer_but_may_fail(conn):
+    turn_id = await new_turn(conn)
+    lease = await leases.take(conn, KEY)
+    await turns.begin(conn, turn_id)
+    await conn.execute("update turns set stopped_by = 'U2'")
+    with pytest.raises(TurnStopped):
+        async with conn.transaction():
+            await turns.finish(conn, lease, turn_id, answer="late")
+    assert (await turns.get(conn, turn_id)).status == "running"
+    async with conn.transaction():
+        assert await turns.finish(conn, lease, turn_id, answer="sorry", error="away")
+
+
+async def test_a_stop_that_is_not_committed_yet_comes_before_the_answer(conn, database):
+    turn_id = await new_turn(conn)
+    lease = await leases.take(conn, KEY)
+    await turns.begin(conn, turn_id)
+
+    async def finish():
+        async with conn.transaction():
+            await turns.finish(conn, lease, turn_id, answer="late")
+
+    async with database.connection() as other, other.transaction():
+        await other.execute("update turns set stopped_by = 'U2'")
+        finishing = asyncio.create_task(finish())
+        assert not (await asyncio.wait([finishing], timeout=0.2))[0]
+    with pytest.raises(TurnStopped):
+        await finishing
+
+
+async def test_how_long_a_turn_took_so_far_is_told_by_the_database(conn):
+    turn_id = await new_turn(conn)
+    assert (await turns.begin(conn, turn_id)).spent_seconds == 0
+    await conn.execute("update turns set started_at = now() - interval '5 minutes'")
+    assert 300 <= (await turns.begin(conn, turn_id)).spent_seconds < 310
+
+
+async def test_asking_costs_an_answer_neither_attempts_nor_time(conn):
+    turn_id = uuid4()
+    assert await turns.insert(conn, turns.NewTurn(turn_id, "T1", "C1", None, None, "U1", "command", "why?"))
+    for _ in range(6):
+        await turns.begin(conn, turn_id)
+    await conn.execute("update turns set started_at = now() - interval '5 minutes'")
+    await turns.set_thread(conn, turn_id, "3.0")
+    turn = await turns.begin(conn, turn_id)
+    assert (turn.thread_ts, turn.status, turn.attempts) == ("3.0", "running", 1)
+    assert turn.spent_seconds < 10
 
 
 # Effects
