@@ -157,7 +157,10 @@ class Backing:
             bare = claims.plain(self.without_references(text))
             named |= set(references.names(text))
             if block.kind in {"heading", "paragraph"} and LIST_OF_SOURCES.match(bare) and claims.count_words(bare) <= 2:
-                if not named:
+                is_left_empty = (
+                    bool(answer.links) and at == len(answer.blocks) - 1
+                )  # its addresses stand in their links
+                if not (named or is_left_empty):
                     break
                 calls = [self._calls[name] for name in sorted(named, key=references.number_of) if name in self._calls]
                 return replace(answer, lines=answer.lines[: block.first], blocks=answer.blocks[:at]), calls

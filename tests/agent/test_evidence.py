@@ -107,6 +107,13 @@ def test_links_whose_addresses_stand_elsewhere_are_written_out():
     )
 
 
+def test_of_a_list_of_links_that_are_written_out_no_heading_is_left():
+    for heading in ("Sources:", "## References"):
+        assert (
+            body(f"Follow [it][1].\n\n{heading}\n\n[1]: https://example.com/x") == "Follow [it](https://example.com/x)."
+        )
+
+
 def test_code_stays_as_it_is():
     text = "See `x [e1]` and [e1].\n\n```\ncat [e9] [1]\n```\n\n    indented [e9]\n\n- item [e2]\n\n  ~~~py\n  a[1] = [e1]\n  ~~~"
     assert body(text) == text.replace("and [e1]", "and [1]").replace("item [e2]", "item [2]")
@@ -339,7 +346,7 @@ def test_any_text_is_grounded(text, looked_up, known):
     assert isinstance(answer, str)
     assert (
         bool(answer)
-        or not answer_blocks.read(text).blocks
+        or answer_blocks.read(text).links
         or not re.sub(r"[\s`]", "", references.without(text))
         or not answer.strip()
     )
