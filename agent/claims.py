@@ -15,6 +15,7 @@ LEAST_WORDS, LEAST_FOREIGN_WORDS = 3, 4
 WORD = re.compile(r"\w[\w'’./:@#-]*")
 ADDRESS = r"https?://[^\s<>()|]+"
 LINK = re.compile(rf"!?\[([^\[\]]*)\]\([^()\s]*\)|<{ADDRESS}\|([^<>|]*)>|<[^<>\s]+>|{ADDRESS}")
+MARKS = re.compile(r"[*`~]+|(?<!\w)_+|(?<!_)_++(?!\w)|^[\s>]*#{1,6}\s")
 SENTENCE_END = re.compile(r"[.!?][\"”’)*_]*(?:(?:[ \t]*\[[\d, ]+\])+[\"”’)*_]*)?\s+(?=[^a-z\s])")
 ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|ca|cf|incl|no|nr)|(?<!\S)\d{1,9})\.\s+\Z", re.IGNORECASE)
 LONGEST_ABBREVIATION = 9  # characters before its period
@@ -155,7 +156,7 @@ def announces_plans(text: str) -> bool:
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
     """The sentences of a text with the places where they begin; code spans are not parted."""
-    hidden = SPAN.sub(lambda span: "`" + "x" * (len(span[0]) - 2) + "`", text)
+    hidden = SPAN.sub(lambda span: "`" + "x" * (len(span[0]) - 2) + "`", text) if "`" in text else text
     begin = 0
     ends = [(found.start(), found.end()) for found in SENTENCE_END.finditer(hidden)]
     for period, end in [*ends, (len(text), len(text))]:
@@ -168,8 +169,11 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 def plain(text: str) -> str:
     """The words of Markdown, in a line."""
-    shown = LINK.sub(lambda link: link[1] or link[2] or " ", text)
-    return " ".join(re.sub(r"[*`~]+|(?<!\w)_+|(?<!_)_++(?!\w)|^[\s>]*#{1,6}\s", " ", shown).split())
+    if any(sign in text for sign in ("[", "<", "://")):
+        text = LINK.sub(lambda link: link[1] or link[2] or " ", text)
+    if any(sign in text for sign in "*`~_#"):
+        text = MARKS.sub(" ", text)
+    return " ".join(text.split())
 
 
 def count_words(text: str) -> int:

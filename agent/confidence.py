@@ -35,6 +35,8 @@ def most(behind: Sequence[Call], facts: Sequence[str]) -> int:
 
 def limit(text: str, highest: int) -> tuple[str, bool]:
     """The text with each confidence in one form and no higher than given, and whether there is any."""
+    if not _may_tell(text):
+        return text, False
     told = False
 
     def shown(found: re.Match[str]) -> str:
@@ -44,6 +46,15 @@ def limit(text: str, highest: int) -> tuple[str, bool]:
         return f"{' ' if found.start() or found[0][0].isspace() else ''}{_words(level)}"
 
     return references.outside_code(text, lambda part: TOLD.sub(shown, part)), told
+
+
+def without(text: str) -> str:
+    """The text without what it says of its confidence."""
+    return TOLD.sub("", text) if _may_tell(text) else text
+
+
+def _may_tell(text: str) -> bool:
+    return "confidence" in text.casefold()
 
 
 def add(text: str, start: int, sentence: str, highest: int) -> str:

@@ -103,7 +103,7 @@ class _Writer:
         if block.kind not in {"paragraph", "item"} or (block.kind == "item" and self._is_planned(block.lead)):
             return False
         _, body = answer_blocks.split_prefix(text)
-        bare = self._backing.without_references(confidence.TOLD.sub("", body))
+        bare = self._backing.without_references(confidence.without(body))
         found = claims.claims(bare)
         if self._backing.introduces(at):
             *_, (last, _) = [*claims.sentences(bare)] or [(0, "")]
@@ -159,10 +159,10 @@ class _Writer:
 
     def _with_confidence(self, at: int, text: str, *, is_general: bool) -> str:
         behind = self._backing.behind(at)
-        if not behind and at and not confidence.TOLD.sub("", text).strip(" .*_"):
+        if not behind and at and not confidence.without(text).strip(" .*_"):
             behind = self._backing.behind(at - 1)  # a line of its own, on what stands before it
         said = self._backing.without_references(self._backing.texts[at])
-        highest = confidence.most(behind, facts_in(confidence.TOLD.sub("", said)))
+        highest = confidence.most(behind, facts_in(confidence.without(said)))
         text, told = confidence.limit(text, highest)
         if told or is_general or not (about := self._cause(at, text)):
             return text

@@ -11,7 +11,8 @@ KEY = "reference"  # in the additional_kwargs of a tool's result
 NAME = re.compile(r"[eE](\d{1,6})")
 MOST = 20  # of a range such as e3-e5
 MOST_PASSES = 5  # over a text in which references stand within references
-OPENING = str.maketrans("", "", "[【(<")  # without these signs nothing is read as a reference
+SIGNS = "[【(<"  # without these nothing is read as a reference
+OPENING = str.maketrans("", "", SIGNS)
 SPAN = re.compile(r"(?<!`)(`++)(?:[^`]++|(?!\1(?!`))`++)++\1(?!`)")
 # All the spellings of models: [e3], [e3, e4], (see e3), [[e3]], [^e3], 【e3†source】, <sup>e3</sup>, [e3](#evidence).
 CITED = re.compile(
@@ -89,6 +90,8 @@ def number_of(reference: str) -> int:
 
 def names(text: str) -> Iterator[str]:
     """The references that a text names outside code, in their order."""
+    if not _may_cite(text):
+        return
     for part in _outside(text):
         for found in CITED.finditer(part):
             yield from _each(found)
@@ -127,6 +130,8 @@ def rewrite(
                 return part
         return part.translate(OPENING) if any(map(cites, CITED.finditer(part))) else part
 
+    if not _may_cite(text):
+        return text
     # Where references stand, a number would be taken for one of the answer's.
     foreign = FOREIGN if any(cites(found) for part in _outside(text) for found in CITED.finditer(part)) else BEHIND
     return outside_code(text, changed)
@@ -139,8 +144,14 @@ def without(text: str) -> str:
     return rewrite(text[:begun], lambda _: "")
 
 
+def _may_cite(text: str) -> bool:
+    return any(sign in text for sign in SIGNS)
+
+
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """The text with a change made outside its code spans."""
+    if "`" not in text:
+        return change(text)
     done, changed = 0, []
     for span in SPAN.finditer(text):
         changed += [change(text[done : span.start()]), span[0]]
@@ -149,7 +160,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def _outside(text: str) -> Iterator[str]:
-    yield from SPAN.sub("\n\n", text).split("\n\n")
+    yield from (SPAN.sub("\n\n", text) if "`" in text else text).split("\n\n")
 
 
 def _each(found: re.Match[str]) -> Iterator[str]:

@@ -236,8 +236,10 @@ class Runner:
     async def _ground(self, question: Question, context: TurnContext, messages: list[AnyMessage]) -> str:
         """The answer with what it rests on; the conversation keeps the model's own words."""
         text = _final_text(messages)
-        seen = [message for message in (*context.history, *messages) if not isinstance(message, AIMessage)]
-        linked = messages_in(text) - messages_in("\n".join([context.system_prompt, *(each.text for each in seen)]))
+        linked = messages_in(text)
+        if linked:
+            seen = [message for message in (*context.history, *messages) if not isinstance(message, AIMessage)]
+            linked -= messages_in("\n".join([context.system_prompt, *(each.text for each in seen)]))
         if linked:  # of turns whose results are no longer in the history
             async with self._database.connection() as conn:
                 linked -= await sources.shown_in_thread(conn, context.viewer, question.turn.thread_ts, linked)
