@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +18,7 @@ from tools.mcp.spec import SEPARATOR
 from tools.registry import BUILT_IN, CatalogueEntry
 
 log = structlog.get_logger()
+CHANNEL_ID = re.compile("[CDG][A-Z0-9]+")  # names are in lower case
 # Whether a feature of a channel is switched on, by (channel id, feature), where somebody touched its switch.
 Switched = Mapping[tuple[str, str], bool]
 
@@ -68,6 +70,10 @@ class Policies:
             if name in self._rules:
                 return f"policies.channels.{name}", self._rules[name]
         return "policies.default", self._default
+
+    def needs_name(self, channel_id: str) -> bool:
+        """Whether only a channel's name tells its policy: there are some by name, and none by this id."""
+        return channel_id not in self._rules and any(not CHANNEL_ID.fullmatch(key) for key in self._rules)
 
     def allowed_tools(self, channel_id: str, channel_name: str) -> frozenset[str]:
         """The names of the tools that may be used in a channel."""
