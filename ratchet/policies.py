@@ -179,6 +179,7 @@ def _resolve(
 ) -> dict[str, str]:
     """The tools that a policy allows, each with the word that does."""
     names: dict[str, str] = {}
+    unknown: list[str] = []
     known = {entry.name for entry in catalogue}
     for selector in rule.tools:
         if selector in {"@read", "@post", "@change"}:
@@ -191,10 +192,13 @@ def _resolve(
             log.warning("a policy allows a tool that is not there now", policy=policy, tool=selector)
             names.setdefault(selector, selector)
         else:
-            raise PolicyError(
-                f"the policy {policy!r} allows a tool {selector!r} that does not exist; "
-                f"there are {', '.join(sorted(known))}, @read, @post and @change"
-            )
+            unknown.append(repr(selector))
+    if unknown:
+        place = "policies.default" if policy == "default" else f"policies.channels.{policy}"
+        what = f"tools that do not exist: {', '.join(unknown)}"
+        if len(unknown) == 1:
+            what = f"a tool {unknown[0]} that does not exist"
+        raise PolicyError(f"{place}.tools names {what}; there are {', '.join(sorted(known))}, @read, @post and @change")
     return names
 
 
