@@ -258,7 +258,8 @@ class Answering:
 
     async def _question(self, turn: Turn, lease: Lease) -> Question:
         user = await self._directory.user(turn.team_id, turn.requester_id)
-        channel = await self._directory.channel(turn.team_id, turn.channel_id)
+        named = self._policies.needs_name(turn.channel_id)
+        channel = await self._directory.channel(turn.team_id, turn.channel_id, named=named)
         name = channel.name if channel else ""
         audience = self._policies.audience(turn.channel_id, name)
         viewer = Viewer(turn.team_id, turn.requester_id, turn.channel_id, user.is_outsider, audience)

@@ -130,6 +130,7 @@ async def _ask(
         rules=policies,
         model=policies.model(LOCAL_CHANNEL, LOCAL_CHANNEL),
         language=policies.language(LOCAL_CHANNEL, LOCAL_CHANNEL),
+        audience="workspace",
     )
     answer = await runner.answer(asked, reply, reply)
     if console.is_terminal:

@@ -18,6 +18,7 @@ from tools.registry import BUILT_IN, CatalogueEntry
 RESET = "Session reset! Starting fresh conversation."
 NOTHING_RUNS = "Nothing is running in this thread."
 STILL_RUNS = "What runs in this thread was asked for by others: only they or members of the workspace can stop it."
+NOT_YOURS = "Somebody else began this conversation: only they or members of the workspace can reset it."
 NO_THREAD = "You have no conversation with me here yet. Ask me something; the thread below it is the conversation."
 INSTALLED = "Added by your team"
 COMMANDS = (

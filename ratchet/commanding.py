@@ -103,7 +103,8 @@ class Commanding:
     async def answer(self, call: CommandCall, turn: Turn) -> str:
         """What a command is answered with, in Markdown; a reset is done by then."""
         user = await self._directory.user(turn.team_id, turn.requester_id)
-        channel = await self._directory.channel(turn.team_id, turn.channel_id)
+        named = self._policies.needs_name(turn.channel_id)
+        channel = await self._directory.channel(turn.team_id, turn.channel_id, named=named)
         label = channel_label(channel.name, channel.kind) if channel else turn.channel_id
         place = Place(turn.channel_id, channel.name if channel else "", label)
         match call.name:
@@ -124,7 +125,7 @@ class Commanding:
             return texts.NO_THREAD
         match call.name:
             case "reset":
-                return await self._reset(turn, thread_ts)
+                return await self._reset(turn, thread_ts, user, place)
             case "session":
                 return await self._describe(turn, thread_ts, place)
             case "stop":
@@ -197,8 +198,16 @@ class Commanding:
         opened = await self._client.conversations_open(users=[turn.requester_id])
         return str(opened["channel"]["id"])
 
-    async def _reset(self, turn: Turn, thread_ts: str) -> str:
-        """Have a thread's conversation begin afresh; what was said in it stays for the record."""
+    async def _reset(self, turn: Turn, thread_ts: str, user: User, place: Place) -> str:
+        """Have a thread's conversation begin afresh; what was said in it stays for the record.
+
+        Whom the channel's policy restricts has that done with what they began themselves.
+        """
+        if self._policies.restricts(user, place.channel_id, place.name):
+            async with self._database.connection() as conn:
+                began = await turns.first_requester(conn, turn.team_id, turn.channel_id, thread_ts)
+            if began != turn.requester_id:
+                return texts.NOT_YOURS
         ts = turn.message_ts or f"{turn.created_at.timestamp():.6f}"
         details = {"turn_id": str(turn.turn_id), "channel_id": turn.channel_id, "thread_ts": thread_ts}
         async with self._database.connection() as conn, conn.transaction():

@@ -126,7 +126,7 @@ class Explainer:
             self._policies.allowed_tools(*where),
             restricted=self._policies.restricts(user, *where),
         )
-        reasons = [self._policy(key, place), self._tool(tool, key, place)]
+        reasons = [self._policy(key, place), self._tool(tool, user, key, place)]
         if denial is Denial.unknown:
             remedy = DISABLED if self._disabled(tool) is not None else MISSING
             return Decision(tool, denial, tuple(reasons), remedy)
@@ -163,7 +163,7 @@ class Explainer:
             return Reason("policy", True, f"{place.label} has no policy of its own, so the default applies", key)
         return Reason("policy", True, f"{place.label} has a policy of its own, in place of the default", key)
 
-    def _tool(self, tool: str, key: str, place: Place) -> Reason:
+    def _tool(self, tool: str, user: User, key: str, place: Place) -> Reason:
         entry = self.catalogue.get(tool)
         if entry is None:
             if (why := self._disabled(tool)) is not None:
@@ -175,7 +175,8 @@ class Explainer:
             return Reason("tool", True, f"{kind} is allowed by `{selector}`", f"{key}.tools")
         _, rule = self._policies.rule(place.channel_id, place.name)
         listed = ", ".join(f"`{name}`" for name in rule.tools) or "nothing"
-        return Reason("tool", False, f"{kind} is not listed there; what is listed: {listed}", f"{key}.tools")
+        what = "" if user.is_outsider else f"; what is listed: {listed}"
+        return Reason("tool", False, f"{kind} is not listed there{what}", f"{key}.tools")
 
     def _person(self, user: User, key: str, place: Place) -> Reason:
         if user.is_bot:
@@ -190,7 +191,8 @@ class Explainer:
     def _approval(self, user: User, key: str, place: Place, approvers: Approvers) -> tuple[Denial | None, Reason]:
         names, self_approval = self._policies.approvers(place.channel_id, place.name)
         if approvers.problem:
-            return Denial.no_approvers, Reason("approval", False, approvers.problem, f"{key}.approvers")
+            text = "it needs a person's approval, and nobody can give it now" if user.is_outsider else approvers.problem
+            return Denial.no_approvers, Reason("approval", False, text, f"{key}.approvers")
         # Where Slack was not asked, a name counts as somebody, and an id as who it is.
         denial = deny_approval(
             names if approvers.people is None else approvers.people, user.user_id, self_approval=self_approval
@@ -201,8 +203,9 @@ class Explainer:
         if denial is Denial.only_own:
             text = "it needs a person's approval, and the only approver may not approve what they asked for themselves"
             return denial, Reason("approval", False, text, f"{key}.self_approval")
-        named = ", ".join(f"`{name}`" for name in names)
-        return None, Reason("approval", True, f"it needs the approval of one of these: {named}", f"{key}.approvers")
+        named = "one of these: " + ", ".join(f"`{name}`" for name in names)
+        who = "an approver of this channel" if user.is_outsider else named
+        return None, Reason("approval", True, f"it needs the approval of {who}", f"{key}.approvers")
 
 
 def disabled_by(servers: McpServers | None) -> Callable[[str], str | None]:

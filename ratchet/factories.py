@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import aiohttp
 
 from agent.approvals import describe_problem
 from agent.classifier import ModelClassifier
+from agent.errors import ModelError
 from agent.json_answers import JSONModel
 from agent.models import (
     ModelChoice,
@@ -82,11 +84,14 @@ async def choose_model(settings: Settings) -> ModelChoice:
     return ModelChoice("ollama", ollama.model, ollama.host, None, seconds)
 
 
-def channel_models(settings: Settings, choice: ModelChoice) -> list[ModelChoice]:
-    """The models that channels have instead of the configured one."""
-    policies = [settings.policies.default, *settings.policies.channels.values()]
-    names = {policy.model for policy in policies} - {"", choice.model}
-    return [replace(choice, model=name) for name in sorted(names)]
+def channel_models(settings: Settings, choice: ModelChoice) -> dict[ModelChoice, str]:
+    """The models that channels have instead of the configured one, each with the first setting that names it."""
+    channels = {f"policies.channels.{name}.model": policy for name, policy in settings.policies.channels.items()}
+    places: dict[str, str] = {}
+    for place, policy in {"policies.default.model": settings.policies.default, **channels}.items():
+        if policy.model not in {"", choice.model}:
+            places.setdefault(policy.model, place)
+    return {replace(choice, model=name): place for name, place in sorted(places.items())}
 
 
 async def prepare_model(choice: ModelChoice, progress: PullProgress) -> None:
@@ -106,8 +111,19 @@ async def prepare_models(settings: Settings, choice: ModelChoice, progress: Pull
     Raises:
         ModelError: one of them cannot be had.
     """
-    for each in (choice, *channel_models(settings, choice)):
-        await prepare_model(each, progress)
+    await prepare_model(choice, progress)
+    for each, place in channel_models(settings, choice).items():
+        with naming(place):
+            await prepare_model(each, progress)
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Have what is wrong with a model say which setting names it."""
+    try:
+        yield
+    except ModelError as error:
+        raise type(error)(f"{place}: {error}") from error
 
 
 def build_caller(settings: Settings, database: Database, choice: ModelChoice) -> ModelCaller:

@@ -129,12 +129,14 @@ async def _delivery(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    from ratchet.factories import channel_models, choose_model
+    from ratchet.factories import channel_models, choose_model, naming
 
     choice = await choose_model(settings)
     others = channel_models(settings, choice)
-    for each in (choice, *others):
-        await check_model(each)
+    await check_model(choice)
+    for each, place in others.items():
+        with naming(place):
+            await check_model(each)
     return ", ".join([str(choice), *(f"{other.model} for some channels" for other in others)])
 
 

@@ -34,7 +34,6 @@ from slack_app.identity import Identity
 from slack_app.jobs import Job, home_job
 from storage import audit, channel_switches, channels, home
 from storage.access import Viewer
-from storage.channels import User
 from storage.db import Connection, Database
 from storage.home import WatchedChannel
 
@@ -92,7 +91,7 @@ class HomeDesk:
         """
         team_id, bot_user_id = self._identity.team_id, self._identity.bot_user_id
         user = await self._directory.user(team_id, user_id)
-        if _is_outsider(user):
+        if user.is_outsider:
             view = guest_view(bot_user_id=bot_user_id)
         else:
             await self._directory.refresh(team_id, user_id)
@@ -111,13 +110,14 @@ class HomeDesk:
         try:
             user = await self._directory.user(self._identity.team_id, user_id)
             await self._directory.refresh(self._identity.team_id, user_id)
-            tools = self._policies.allowed_tools(channel_id, "")
-            if _is_outsider(user) and not self._policies.allows_guests(channel_id, ""):
-                tools = frozenset()
-            viewer = Viewer(self._identity.team_id, user_id, channel_id)
+            await self._directory.channel(self._identity.team_id, channel_id)
+            restricted = self._policies.restricts(user, channel_id, "")
+            tools = frozenset() if restricted else self._policies.allowed_tools(channel_id, "")
+            audience = self._policies.audience(channel_id, "")
+            viewer = Viewer(self._identity.team_id, user_id, channel_id, user.is_outsider, audience)
             async with self._database.connection() as conn:
                 alert_channel = await home.busiest_alert_channel(conn, viewer) if tools else None
-                has_documents = await home.has_documents(conn)
+                has_documents = await home.has_documents(conn, viewer)
             prompts = suggestions(tools, alert_channel=alert_channel, has_documents=has_documents)
             await self._client.assistant_threads_setSuggestedPrompts(channel_id=channel_id, prompts=prompts)
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -167,8 +167,4 @@ class HomeDesk:
     async def _viewer(self, conn: Connection, user_id: str) -> Viewer:
         """The person in their direct messages with Ratchet; without these nothing private is theirs to see here."""
         dm = await home.find_dm(conn, self._identity.team_id, user_id)
-        return Viewer(self._identity.team_id, user_id, dm or "")
-
-
-def _is_outsider(user: User) -> bool:
-    return user.is_guest or user.is_stranger
+        return Viewer(self._identity.team_id, user_id, dm or "", audience="workspace")

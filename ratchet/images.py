@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -21,8 +22,10 @@ from storage.turns import Turn
 
 log = structlog.get_logger()
 MOST_IMAGES = 4
-MOST_BYTES = 10_000_000  # of one
-MOST_BYTES_OF_ALL = 20_000_000
+MOST_TRIED = 8  # of those that are said to be images
+MOST_BYTES = 5_000_000  # of one
+MOST_BYTES_OF_ALL = 8_000_000  # of a question; they are held until it is answered
+AT_ONCE = 4  # questions whose images are fetched at the same time
 BLIND = (
     "_I cannot see images with this model, so I answer from the words alone. Describe what the image shows, or paste "
     "its text._"
@@ -42,6 +45,7 @@ class Screenshots:
         self._client = client
         self._files = files
         self._sight = sight
+        self._fetching = asyncio.Semaphore(AT_ONCE)
 
     async def of(self, turn: Turn, viewer: Viewer, model: str) -> Images:
         """The images in the messages that asked, as far as this model may be shown them; never an error.
@@ -57,15 +61,20 @@ class Screenshots:
             return Images()
         if not await self._sight.sees(model):
             return Images(note=BLIND)
+        async with self._fetching:
+            return await self._look(found)
+
+    async def _look(self, found: Sequence[Mapping[str, Any]]) -> Images:
+        """Those that can be shown, and what is to be said of the others."""
         shown: list[Image] = []
         problems = []
         room = MOST_BYTES_OF_ALL
-        for file in found:
+        for number, file in enumerate(found):
             name = _name(file)
-            if len(shown) == MOST_IMAGES:
+            if len(shown) == MOST_IMAGES or number >= MOST_TRIED:
                 problems.append((name, TOO_MANY))
                 continue
-            content, problem = await self._fetch(str(file["id"]), min(room, MOST_BYTES))
+            content, problem = await self._fetch(str(file.get("id") or ""), min(room, MOST_BYTES))
             kind = image_type(content)
             if kind is None:
                 problems.append((name, problem or NO_KIND))
@@ -79,8 +88,9 @@ class Screenshots:
         """An image's bytes, or why there are none."""
         too_large = TOO_LARGE if most == MOST_BYTES else TOO_LARGE_TOGETHER
         try:
-            file: Mapping[str, Any] = (await self._client.files_info(file=file_id))["file"]
-            if int(file.get("size") or 0) > most:
+            file: Mapping[str, Any] = (await self._client.files_info(file=file_id)).get("file") or {}
+            size = file.get("size")
+            if isinstance(size, int) and size > most:
                 return b"", too_large
             content = await self._files.fetch(str(file.get("url_private") or ""), most=most + 1)
         except SlackApiError as error:

@@ -16,7 +16,7 @@ from slack_app.jobs import Enqueue, Job
 from slack_app.outbox import Outbox
 from slack_app.private_answers import show_offer
 from slack_app.questions import NAMESPACE
-from storage import channels, conversations, offers, turns
+from storage import conversations, offers, turns
 from storage.access import Viewer
 from storage.channels import Channel
 from storage.db import Database
@@ -69,8 +69,11 @@ class Offering:
         """Show a turn's requester, and nobody else, that there is more for them; whether there is."""
         async with self._database.connection() as conn:
             turn = await turns.get(conn, turn_id)
-            channel = await channels.get(conn, turn.team_id, turn.channel_id) if turn else None
-        if turn is None or channel is None or channel.kind == "im":
+        if turn is None:
+            return False
+        named = self._policies.needs_name(turn.channel_id)
+        channel = await self._directory.channel(turn.team_id, turn.channel_id, named=named)
+        if channel is None or channel.kind == "im":
             return False
         unseen = await self._count(turn, channel)
         if not unseen:

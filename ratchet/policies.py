@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +18,7 @@ from tools.mcp.spec import SEPARATOR
 from tools.registry import BUILT_IN, CatalogueEntry
 
 log = structlog.get_logger()
+CHANNEL_ID = re.compile("[CDG][A-Z0-9]+")  # names are in lower case
 # Whether a feature of a channel is switched on, by (channel id, feature), where somebody touched its switch.
 Switched = Mapping[tuple[str, str], bool]
 
@@ -68,6 +70,10 @@ class Policies:
             if name in self._rules:
                 return f"policies.channels.{name}", self._rules[name]
         return "policies.default", self._default
+
+    def needs_name(self, channel_id: str) -> bool:
+        """Whether only a channel's name tells its policy: there are some by name, and none by this id."""
+        return channel_id not in self._rules and any(not CHANNEL_ID.fullmatch(key) for key in self._rules)
 
     def allowed_tools(self, channel_id: str, channel_name: str) -> frozenset[str]:
         """The names of the tools that may be used in a channel."""
@@ -173,6 +179,7 @@ def _resolve(
 ) -> dict[str, str]:
     """The tools that a policy allows, each with the word that does."""
     names: dict[str, str] = {}
+    unknown: list[str] = []
     known = {entry.name for entry in catalogue}
     for selector in rule.tools:
         if selector in {"@read", "@post", "@change"}:
@@ -185,10 +192,13 @@ def _resolve(
             log.warning("a policy allows a tool that is not there now", policy=policy, tool=selector)
             names.setdefault(selector, selector)
         else:
-            raise PolicyError(
-                f"the policy {policy!r} allows a tool {selector!r} that does not exist; "
-                f"there are {', '.join(sorted(known))}, @read, @post and @change"
-            )
+            unknown.append(repr(selector))
+    if unknown:
+        place = "policies.default" if policy == "default" else f"policies.channels.{policy}"
+        what = f"tools that do not exist: {', '.join(unknown)}"
+        if len(unknown) == 1:
+            what = f"a tool {unknown[0]} that does not exist"
+        raise PolicyError(f"{place}.tools names {what}; there are {', '.join(sorted(known))}, @read, @post and @change")
     return names
 
 

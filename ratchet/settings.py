@@ -252,10 +252,10 @@ def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting {path}{_nearest(path, _paths())}"
     if friendly := mistakes.describe(error.errors(include_url=False)[0], Settings):
         return friendly
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {path}{_nearest(path, _paths())}"
     message = first["msg"].removeprefix("Value error, ")
     variable = PREFIX + path.upper().replace(".", "_")
     place = f" (in the file, or {variable} in the environment)" if variable in variables() else ""

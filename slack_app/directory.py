@@ -138,16 +138,23 @@ class Directory:
         response = await self._client.conversations_info(channel=channel_id)
         await self._store(response["channel"])
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel | None:
-        """A channel as it is stored, or as Slack describes it where its name is not known; None where it does not."""
+    async def channel(self, team_id: str, channel_id: str, *, named: bool = False) -> Channel | None:
+        """A channel as it is stored, or as Slack describes it where its name is not known; None where it does not.
+
+        Raises:
+            SlackApiError, aiohttp.ClientError, TimeoutError, OSError: with ``named``, where much depends on the name:
+                Slack is away. Of a channel that Ratchet cannot see it never tells the name.
+        """
         async with self._database.connection() as conn:
             channel = await channels.get(conn, team_id, channel_id)
         if channel and (channel.name or channel.kind == "im"):
             return channel
         try:
             await self.load_channel(channel_id)
-        except Exception as error:  # no answer depends on the channel's name
+        except UNREACHABLE as error:
             log.warning("channel not loaded", channel_id=channel_id, error=str(error))
+            if named and not (isinstance(error, SlackApiError) and reason(error) == "channel_not_found"):
+                raise
         async with self._database.connection() as conn:
             return await channels.get(conn, team_id, channel_id)
 

@@ -12,6 +12,8 @@ A message may reach an answer when the requester may read it *and* everyone who 
 - what is the whole workspace's (documentation, totals of usage): where every public channel may be shown, to members
   of the workspace.
 
+Of a channel that is not known, only ``audience: workspace`` says that it may show any of this.
+
 Membership counts for 60 seconds after Slack confirmed it; without a fresh row nothing private is seen.
 """
 
@@ -34,11 +36,12 @@ _OWN_DM = """exists (
     select 1 from channels dm
     where dm.team_id = %(team_id)s and dm.channel_id = %(asked_in)s
       and dm.kind = 'im' and dm.user_id = %(requester_id)s)"""
-# Whether an answer here may show more than what stands here. Of a DM the requester is the only reader.
-_OPEN = """(%(viewer_audience)s = 'workspace' or not exists (
+# Whether an answer here may show more than what stands here: not where nothing is known of who reads it. Of a DM the
+# requester is the only reader.
+_OPEN = """(%(viewer_audience)s = 'workspace' or exists (
     select 1 from channels here
     where here.team_id = %(team_id)s and here.channel_id = %(asked_in)s
-      and here.kind <> 'im' and (here.shared or %(viewer_audience)s = 'channel')))"""
+      and (here.kind = 'im' or not (here.shared or %(viewer_audience)s = 'channel'))))"""
 _PUBLIC = f"(not %(viewer_is_outsider)s or {_MEMBER})"
 
 # Needs an alias ``c`` for channels, and Viewer.params().

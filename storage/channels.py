@@ -45,13 +45,12 @@ class NewChannel:
 
 @dataclass(frozen=True)
 class ChannelSummary:
-    """A channel with what is stored of it."""
+    """A channel, and when something was last said there."""
 
     channel_id: str
     name: str
     kind: ChannelKind
     topic: str
-    message_count: int
     last_message_at: datetime | None
 
 
@@ -200,19 +199,19 @@ async def find_visible(conn: Connection, viewer: Viewer, name_or_id: str) -> Cha
     )
 
 
-async def list_visible(conn: Connection, viewer: Viewer) -> list[ChannelSummary]:
-    """The channels that the viewer may read here, busiest first."""
+async def list_visible(conn: Connection, viewer: Viewer, *, limit: int = 200) -> list[ChannelSummary]:
+    """The channels that the viewer may read here, those where something was said last first."""
     return await db.fetch_all(
         conn,
         ChannelSummary,
-        f"""select c.channel_id, c.name, c.kind, c.topic,
-                   count(m.ts)::int as message_count, max(m.posted_at) as last_message_at
-            from channels c left join messages m
-              on m.team_id = c.team_id and m.channel_id = c.channel_id and m.deleted_at is null
+        f"""select c.channel_id, c.name, c.kind, c.topic, m.posted_at as last_message_at
+            from channels c left join lateral (
+                select posted_at from messages
+                where team_id = c.team_id and channel_id = c.channel_id and deleted_at is null
+                order by posted_at desc limit 1) as m on true
             where {VISIBLE}
-            group by c.channel_id, c.name, c.kind, c.topic
-            order by message_count desc, c.name""",
-        viewer.params(),
+            order by m.posted_at desc nulls last, c.name limit %(limit)s""",
+        {**viewer.params(), "limit": limit},
     )
 
 

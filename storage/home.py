@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from storage import db
-from storage.access import VISIBLE, Viewer
+from storage.access import VISIBLE, WORKSPACE_WIDE, Viewer
 from storage.channel_switches import MANAGED
 from storage.db import Connection
 
@@ -147,9 +147,11 @@ async def busiest_alert_channel(conn: Connection, viewer: Viewer, *, days: int =
     return found
 
 
-async def has_documents(conn: Connection) -> bool:
-    """Whether any documentation is stored."""
-    return bool(await db.fetch_value(conn, "select exists (select 1 from documents)"))
+async def has_documents(conn: Connection, viewer: Viewer) -> bool:
+    """Whether any documentation is stored that the viewer may read here."""
+    return bool(
+        await db.fetch_value(conn, f"select {WORKSPACE_WIDE} and exists (select 1 from documents)", viewer.params())
+    )
 
 
 async def find_dm(conn: Connection, team_id: str, user_id: str) -> str | None:

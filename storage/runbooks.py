@@ -235,7 +235,7 @@ async def is_outdated(conn: Connection, team_id: str, version: RunbookVersion, *
 
     With ``before_ts``, what they write in threads from that message on does not make it outdated.
     """
-    viewer = Viewer.everyone_in(team_id, version.audience)
+    viewer = Viewer.everyone_in(team_id, version.audience, "auto" if version.audience else "workspace")
     name = AlertName(version.service, version.alert)
     # Loaded apart: those of later threads count towards the most that is loaded.
     for limit in {None, before_ts}:

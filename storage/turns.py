@@ -200,6 +200,18 @@ async def newest_thread(conn: Connection, team_id: str, channel_id: str, request
     return found
 
 
+async def first_requester(conn: Connection, team_id: str, channel_id: str, thread_ts: str) -> str | None:
+    """Who asked first in a thread; None where nobody did."""
+    found: str | None = await db.fetch_value(
+        conn,
+        """select requester_id from turns
+           where team_id = %s and channel_id = %s and thread_ts = %s and source <> 'step' and not aside
+           order by created_at limit 1""",
+        (team_id, channel_id, thread_ts),
+    )
+    return found
+
+
 async def count_open(conn: Connection, team_id: str, channel_id: str, thread_ts: str) -> dict[str, int]:
     """How many turns of a thread have no outcome yet, by their status."""
     cur = await conn.execute(

@@ -10,22 +10,24 @@ from storage import channels
 from tools.context import Runtime
 from tools.hits import channel_label
 
+MOST = 200
+
 
 class ChannelHit(TypedDict):
-    """A channel; ``messages`` counts what is stored, ``last_message`` is RFC 3339 or null."""
+    """A channel; ``last_message`` is RFC 3339 or null."""
 
     id: str
     name: str
     kind: str
     topic: str
-    messages: int
     last_message: str | None
 
 
 class ChannelList(TypedDict):
-    """The channels, busiest first."""
+    """The channels, at most 200, those where something was said last first; ``more``: there are others."""
 
     channels: list[ChannelHit]
+    more: bool
 
 
 @tool(parse_docstring=True, extras={"effect": "read", "doing": "Listing the channels", "topic": "Messages"})
@@ -33,10 +35,11 @@ async def list_channels(runtime: Runtime) -> ChannelList:
     """List the Slack channels that Ratchet records and the requester may read from here.
 
     Use it when the user asks what you can see, or when you do not know a channel's exact name. Returns id, name,
-    kind (public, private, im, mpim), topic, how many messages are stored and the time of the last one.
+    kind (public, private, im, mpim), topic and the time of the last message; with more than 200 channels, those
+    where something was said last, and that there are more.
     """
     async with runtime.context.database.connection() as conn:
-        rows = await channels.list_visible(conn, runtime.context.viewer)
+        rows = await channels.list_visible(conn, runtime.context.viewer, limit=MOST + 1)
     return ChannelList(
         channels=[
             ChannelHit(
@@ -44,9 +47,9 @@ async def list_channels(runtime: Runtime) -> ChannelList:
                 name=channel_label(row.name, row.kind),
                 kind=row.kind,
                 topic=row.topic,
-                messages=row.message_count,
                 last_message=row.last_message_at.strftime("%Y-%m-%dT%H:%M:%SZ") if row.last_message_at else None,
             )
-            for row in rows
-        ]
+            for row in rows[:MOST]
+        ],
+        more=len(rows) > MOST,
     )

@@ -114,7 +114,7 @@ async def _context(database: Database, rules: ChannelRules) -> ToolContext:
         team_id = await channels.first_team(conn) or "local"
     return ToolContext(
         turn_id=uuid4(),
-        viewer=Viewer(team_id, LOCAL_USER, LOCAL_CHANNEL),
+        viewer=Viewer(team_id, LOCAL_USER, LOCAL_CHANNEL, audience="workspace"),
         thread_ts=None,
         database=database,
         now=datetime.now(UTC),

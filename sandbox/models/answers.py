@@ -118,12 +118,13 @@ def answer_channels(result: ToolResult) -> str:
         return "There is no channel that you can read through me from here."
     lines = [f"I watch {len(channels)} channel{'s' if len(channels) != 1 else ''} that you can read from here:"]
     for channel in channels:
-        count, last = channel.get("messages"), channel.get("last_message")
-        parts = [f"{count} messages" if count is not None else "", f"last {show_time(last)}" if last else ""]
+        last = channel.get("last_message")
         topic = f". {channel['topic']}" if channel.get("topic") else ""
         kind = f" ({channel['kind']})" if channel.get("kind") else ""
         name = channel.get("name") or channel.get("id") or "unnamed"
-        lines.append(f"- **{name}**{kind}: {', '.join(part for part in parts if part) or 'nothing stored'}{topic}")
+        lines.append(f"- **{name}**{kind}: {f'last message {show_time(last)}' if last else 'nothing stored'}{topic}")
+    if value.get("more"):
+        lines.append("There are more.")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from agent.question import Limits, Question
 from agent.redaction import Redactor
 from agent.retries import ModelCaller
 from agent.runner import Runner
-from storage import leases, turns
+from storage import channels, leases, turns
 from storage.turns import Turn
 from tools.registry import CatalogueEntry, build_catalogue, load_catalogue
 
@@ -128,6 +128,7 @@ def arrange(database):
             turn_id = turn_id or uuid4()
             ts = ts or f"{100 + len(model.seen)}.{uuid4().int % 10**6:06}"
             async with database.connection() as conn:
+                await channels.insert_unknown(conn, [channels.NewChannel("T1", "C1", "public")])
                 await turns.insert(
                     conn,
                     turns.NewTurn(

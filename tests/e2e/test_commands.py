@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from ratchet.command_texts import NOT_YOURS
 from ratchet.sections import BudgetSettings, Policy, PolicySettings
 
 RESET = "Session reset! Starting fresh conversation."
@@ -65,6 +66,38 @@ async def test_each_command_is_answered_once_and_without_the_model_wherever_it_i
     assert told in in_dm and told in by_mention
     assert told.replace("`", "") in whispered.replace("`", "")
     assert user == world.sandbox.workspace.user_named("oncall-a").id
+
+
+async def test_a_restricted_guest_resets_only_what_they_began(world, vendor):
+    bot = f"<@{world.sandbox.bot_user_id}>"
+    async with world.ratchet() as services:
+        theirs = await world.client.say("ops", f"{bot} hello", user="oncall-a")
+        own = await world.client.say("ops", f"{bot} hello", user=vendor)
+        told = []
+        for root in (theirs, own):
+            await world.answers("ops", root)
+            await world.client.say("ops", f"{bot} reset", user=vendor, thread_ts=root)
+            told.append((await world.answers("ops", root, count=2))[-1])
+        await world.client.say("ops", f"{bot} reset", user="oncall-b", thread_ts=theirs)
+        told.append((await world.answers("ops", theirs, count=3))[-1])
+        audited = await rows(services, "select details->>'thread_ts' from audit_logs where action = 'session_reset'")
+    assert told == [NOT_YOURS, RESET, RESET] and audited == [(own,), (theirs,)]
+
+
+async def test_while_slack_does_not_tell_a_channels_name_no_other_policy_applies(world):
+    bot = f"<@{world.sandbox.bot_user_id}>"
+    settings = with_policies(world, channels={"ops": Policy(tools=[])})
+    async with world.ratchet(settings=settings) as services:
+        async with asyncio.timeout(20):
+            while not await rows(
+                services, "select 1 from channels where name = 'ops' and onboarding_status = 'finished'"
+            ):
+                await asyncio.sleep(0.05)
+        await world.client.fault("conversations.info", "error", error="internal_error", times=1)
+        await rows(services, "update channels set name = '' where name = 'ops' returning 1")
+        asked = await world.client.say("ops", f"{bot} tools", user="oncall-a")
+        (told,) = await world.answers("ops", asked)
+    assert "I can use no tools for you in #ops" in told
 
 
 async def test_after_a_reset_the_model_sees_nothing_of_what_was_before(world):

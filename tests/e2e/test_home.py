@@ -277,6 +277,28 @@ async def test_a_home_that_is_opened_many_times_is_published_few_times_and_ends_
     assert await house.count_calls("views.publish") == 1
 
 
+async def test_a_guest_is_suggested_nothing_of_channels_that_they_are_not_in(house, world):
+    await world.client.create_user("vendor", is_restricted=True)
+    async with world.ratchet(settings=house.settings(allow_guests=True)) as services:
+        await world.client.say("ops", "[FIRING:1] DiskFull (node-1 critical)", bot_username="Alertmanager")
+        async with asyncio.timeout(20):
+            while not await rows(services, "select 1 from alerts"):
+                await asyncio.sleep(0.05)
+        async with services.database.connection() as conn:
+            await conn.execute(
+                "insert into documents (source, path, url, title, blob, text) values ('s', 'p', 'u', 't', 'b', 'x')"
+            )
+        shown = {}
+        for user in ("vendor", "oncall-a"):
+            await world.client.dm(user)
+            async with asyncio.timeout(20):
+                while not (prompts := await world.client.prompts(user)):
+                    await asyncio.sleep(0.05)
+            shown[user] = str(prompts)
+    assert "#ops" in shown["oncall-a"] and "#ops" not in shown["vendor"]
+    assert "documentation" in shown["oncall-a"] and "documentation" not in shown["vendor"]
+
+
 async def test_direct_messages_begin_with_suggestions_that_fit(house, world):
     alert = "[FIRING:1] DiskFull (node-1 critical)"
     async with world.ratchet() as services:

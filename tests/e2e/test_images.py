@@ -11,6 +11,7 @@ from agent.models import ModelChoice
 from ratchet import images
 from ratchet.bootstrap import open_services
 from ratchet.serve import running
+from slack_app.files import FileReader
 from tests.dumps import places
 from tests.e2e.conftest import text_of
 from tests.e2e.test_retry import correct, press
@@ -99,6 +100,29 @@ async def test_of_many_images_the_first_four_are_looked_at(world):
     async with world.ratchet():
         _, answer = await ask(world, "look", *((f"{number}.png", png()) for number in range(6)))
     assert answer.count("image/png") == 4 and "`4.png`: I look at 4" in answer and "`5.png`" in answer
+
+
+async def test_of_many_files_that_are_no_images_few_are_fetched(world):
+    await world.client.script(SEEN)
+    async with world.ratchet():
+        _, answer = await ask(world, "look", *((f"{number}.png", b"MZ") for number in range(10)))
+    calls = (await world.client.ledger())["calls"]
+    assert len([call for call in calls if call["method"] == "files.info"]) == images.MOST_TRIED
+    assert "`9.png`: I look at 4 images" in answer and answer.endswith("I see no images.")
+
+
+class Empty:
+    """Stands for Slack where it tells of a file in no form that is known."""
+
+    async def files_info(self, **_):
+        return {"ok": True}
+
+
+async def test_what_slack_tells_in_no_known_form_is_not_there():
+    shots = images.Screenshots(
+        None, client=Empty(), files=FileReader(None, None, token="", api_url="https://slack.com/api/"), sight=None
+    )
+    assert (await shots._look([{"name": "a.png"}])).note == "I did not look at `a.png`: Slack did not give it to me."
 
 
 @pytest.mark.parametrize("fault", [{"kind": "error", "error": "file_deleted"}, {"kind": "http"}])

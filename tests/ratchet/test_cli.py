@@ -180,7 +180,7 @@ BAD_POLICIES = {
         {"budget": {"monthly_usd": 5}},
         "model.prices has no price for",
     ),
-    "a model that the server does not offer": ({"model": "no-such-model"}, "no-such-model"),
+    "a model that the server does not offer": ({"model": "no-such-model"}, "policies.default.model: no-such-model"),
 }
 
 

@@ -68,6 +68,14 @@ def test_a_policy_may_name_a_tool_of_a_server_that_is_away():
         policies_of(rules, load_catalogue(), mcp_servers=["desks"])
 
 
+def test_all_the_tools_that_a_policy_gets_wrong_are_named_at_once_with_its_place():
+    rules = PolicySettings.model_validate({"channels": {"#ops": {"tools": ["@reed", "list_channels", "restart"]}}})
+    with pytest.raises(
+        PolicyError, match=r"policies\.channels\.ops\.tools .* do not exist: '@reed', 'restart'; there are"
+    ):
+        policies_of(rules, load_catalogue())
+
+
 def test_a_change_that_nobody_can_approve_is_warned_of(tmp_path):
     tools = ["@read", "update_doc", "desk__add", "desk__count"]
     policies = {"default": {"tools": tools, "approvers": ["U1"]}, "channels": {"ops": {"tools": tools}, "qa": {}}}

@@ -172,6 +172,17 @@ def test_the_rule_that_decides_is_named_with_its_place(policy, name, kind, denia
     assert [reason.where for reason in decision.reasons if not reason.allows] == [where]
 
 
+@pytest.mark.parametrize("approvers", [Approvers(["U7"]), Approvers(problem="Slack does not know @boss")])
+def test_an_outsider_is_told_no_names_of_approvers_and_no_list_of_tools(approvers):
+    rule = Rule(["restart_pods", "find_owner"], allow_guests=True, approvers=["@boss", "U7"])
+    explainer = Explainer(Policies(rule, {}, CATALOGUE), CATALOGUE)
+    here = Place("C1", "ops", "#ops")
+    for name in ("guest", "stranger", "member"):
+        who = PEOPLE[name]
+        told = str([explainer.explain(tool, who, here, approvers=approvers) for tool in ("restart_pods", "send_note")])
+        assert ("boss" in told, "find_owner" in told) == (name == "member", name == "member")
+
+
 def test_a_disabled_mcp_tool_is_denied_whether_it_is_in_the_catalogue_or_not():
     explainer = Explainer(POLICIES, CATALOGUE, {"find_owner": "it changed", "away__tool": "no answer"}.get)
     for name, denial in (("find_owner", Denial.disabled), ("away__tool", Denial.unknown)):

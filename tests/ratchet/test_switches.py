@@ -34,6 +34,13 @@ def test_a_switch_counts_only_where_the_policy_lists_it():
     assert found.switches("C1", "ops") == {"report": False} and found.switches("C3", "x") == {"docs": False}
 
 
+def test_a_channels_name_is_needed_where_a_policy_goes_by_name_and_none_by_its_id():
+    assert not policies({}).needs_name("C012AB3CD")
+    assert not policies({}, C012AB3CE={}).needs_name("C012AB3CD")
+    by_name = policies({}, ops={}, C012AB3CE={})
+    assert by_name.needs_name("C012AB3CD") and not by_name.needs_name("C012AB3CE")
+
+
 def test_something_is_done_somewhere_as_soon_as_somebody_switched_it_on():
     switched = {}
     found = policies(switched, ops={"switches": ["report"]})
@@ -57,14 +64,16 @@ async def test_switches_are_read_at_start_and_followed(database, memory):
         await upsert_users(
             conn, [User("T1", "U1", "a", is_bot=False, is_guest=False, is_stranger=False, is_admin=True)]
         )
-        await channel_switches.set_state(conn, Viewer("T1", "U1", ""), "C1", "report", is_on=True)
+        await channel_switches.set_state(conn, Viewer("T1", "U1", "", audience="workspace"), "C1", "report", is_on=True)
     async with open_switches(database, "T1") as switches:
         held = switches.states
         assert held == {("C1", "report"): True}
         follower = Switches(database, "T1")
         task = asyncio.create_task(follower.keep_fresh(0.01))
         async with database.connection() as conn:
-            await channel_switches.set_state(conn, Viewer("T1", "U1", ""), "C1", "report", is_on=False)
+            await channel_switches.set_state(
+                conn, Viewer("T1", "U1", "", audience="workspace"), "C1", "report", is_on=False
+            )
         await switches.refresh()
         assert held == {("C1", "report"): False}
         async with asyncio.timeout(5):

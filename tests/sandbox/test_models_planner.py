@@ -101,7 +101,7 @@ def answer(name: str, args: dict[str, Any]) -> Any:
     if name == "read_thread":
         return FIX_THREAD
     if name == "list_channels":
-        channel = {"id": "C1", "name": "#ops-alerts", "kind": "public", "messages": 1234, "topic": "Alerts"}
+        channel = {"id": "C1", "name": "#ops-alerts", "kind": "public", "last_message": None, "topic": "Alerts"}
         return {"channels": [channel]}
     if name == "find_recent_activity":
         return {"window": args["window"], "messages": [message("payments are slow")] if args["window"] != "1h" else []}
@@ -281,7 +281,7 @@ def test_an_empty_hour_is_followed_by_a_look_at_the_day() -> None:
 
 
 def test_channels_and_usage_are_told_as_returned() -> None:
-    assert "- **#ops-alerts** (public): 1234 messages. Alerts" in Conversation().ask("what channels do you watch?")
+    assert "- **#ops-alerts** (public): nothing stored. Alerts" in Conversation().ask("what channels do you watch?")
     text = Conversation().ask("what do you cost?")
     assert "77 messages" in text and "**m1**: 3 requests, 1000 prompt tokens, 50 output tokens, $0.2500" in text
 

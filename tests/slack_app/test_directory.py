@@ -71,6 +71,18 @@ async def test_channels_are_stored_with_name_kind_and_topic(directory, channel, 
     }
 
 
+@pytest.mark.parametrize("kind", ["http", "error"])
+async def test_a_name_that_much_depends_on_is_told_or_the_failure_is(directory, sandbox, people, channel, kind):
+    more = {"error": "missing_scope"} if kind == "error" else {}
+    await people.fault("conversations.info", kind, times=100, **more)
+    assert await directory.channel(sandbox.team_id, channel["ops"]) is None
+    with pytest.raises(SlackApiError):
+        await directory.channel(sandbox.team_id, channel["ops"], named=True)
+    await people.clear_faults()
+    assert (await directory.channel(sandbox.team_id, channel["ops"], named=True)).name == "ops"
+    assert await directory.channel(sandbox.team_id, "C0NOTOURS", named=True) is None
+
+
 async def test_own_channels_are_asked_for_now_and_then_and_not_invented(directory, channel, people, sandbox):
     await people.fault("users.conversations", "http", times=1)
     assert await directory.own_channels() is None

@@ -169,7 +169,7 @@ SEES = {  # (who, asked in): what
     ("U1", "DM1"): {"CPUB", "GPRIV", "GMULTI", "DM1"},
     ("U1", "DM2"): {"CPUB"},  # another person's DM
     ("U1", "GOTHER"): {"CPUB"},  # asked where the requester is no member
-    ("U1", ""): {"CPUB"},
+    ("U1", "CNEW"): set(),  # nothing is known of who reads there
     ("U2", "GPRIV"): {"CPUB"},
     ("U2", "DM2"): {"CPUB", "DM2"},
     ("U3", "GPRIV"): {"CPUB"},  # the membership is stale
@@ -196,6 +196,8 @@ SHARED = {  # (who, asked in, the policy's audience): what, where other organiza
     ("U1", "GPRIV", "workspace"): {"GPRIV", "CPUB", "COPEN"},
     ("U1", "COPEN", "auto"): {"CPUB", "COPEN"},
     ("U1", "COPEN", "channel"): {"COPEN"},
+    ("U1", "CNEW", "auto"): set(),
+    ("U1", "CNEW", "workspace"): {"CPUB", "COPEN"},
     ("U1", "DM1", "channel"): {"CPUB", "COPEN", "GPRIV", "GMULTI", "DM1"},  # nobody else reads it
     (EVERYONE, "CPUB", "auto"): {"CPUB"},
     (EVERYONE, "GPRIV", "auto"): {"GPRIV"},

@@ -162,7 +162,8 @@ async def test_the_busiest_channel_is_one_that_one_may_read(place, memory):
 )
 async def test_admins_switch_where_they_can_read(place, flags, channel, moves):
     await channels.upsert_users(place, [person("UX", **flags)])
-    assert await channel_switches.set_state(place, Viewer("T1", "UX", "DX"), channel, "report", is_on=True) is moves
+    viewer = Viewer("T1", "UX", "DX", audience="workspace")
+    assert await channel_switches.set_state(place, viewer, channel, "report", is_on=True) is moves
     assert await channel_switches.load(place, "T1") == ({(channel, "report"): True} if moves else {})
 
 

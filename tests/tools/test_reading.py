@@ -127,13 +127,23 @@ async def test_channels_are_listed_busiest_first_without_those_the_requester_may
             "name": "#payments",
             "kind": "public",
             "topic": "money",
-            "messages": 1,
             "last_message": "2024-05-17T09:30:00Z",
         },
-        {"id": "C1", "name": "#ops", "kind": "public", "topic": "", "messages": 0, "last_message": None},
+        {"id": "C1", "name": "#ops", "kind": "public", "topic": "", "last_message": None},
     ]
     in_dm = {row["name"] for row in (await ask(list_channels, asked_in="D1"))["channels"]}
     assert in_dm == {"#ops", "#payments", "#secrets", "a direct message"}
+
+
+async def test_of_many_channels_the_latest_are_listed_and_that_there_are_more(memory, ask, monkeypatch):
+    for number in range(4):
+        await memory.channel(f"C10{number}", name=f"c{number}")
+        await memory.say("hello", channel=f"C10{number}", ts=f"171593820{number}.000100")
+    found = await ask(list_channels)
+    assert [row["name"] for row in found["channels"]] == ["#c3", "#c2", "#c1", "#c0", "#ops"] and not found["more"]
+    monkeypatch.setattr("tools.list_channels.MOST", 2)
+    found = await ask(list_channels)
+    assert [row["name"] for row in found["channels"]] == ["#c3", "#c2"] and found["more"]
 
 
 async def test_the_usage_report_sums_messages_thumbs_calls_tokens_and_cost(memory, ask):
