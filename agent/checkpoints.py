@@ -44,7 +44,7 @@ from psycopg.types.json import Json
 from agent.errors import AgentError
 from agent.records import Records
 from agent.signals import Signals
-from storage import audit, sources, usage
+from storage import audit, purges, sources, usage
 from storage.batches import GroupCommit
 from storage.db import Connection, Database
 from storage.leases import Lease, LeaseLost
@@ -95,17 +95,18 @@ with calls as ({usage.INSERT}
 )
 select n, t.turn_id, t.stopped_by, false
 from fence left join turns t using (turn_id)"""
-PRUNE = """
-with old as (
-    select turn_id from turns where ended_at < now() - make_interval(days => %(days)s)
-), gone as (
-    select distinct c.thread_id from checkpoints c join old on split_part(c.thread_id, '#', 2) = old.turn_id::text
-), blobs as (
-    delete from checkpoint_blobs where thread_id in (select thread_id from gone)
-), writes as (
-    delete from checkpoint_writes where thread_id in (select thread_id from gone)
+# The threads whose turns ended long ago. The index is walked from thread to thread: it holds only what is kept.
+ENDED = """
+with recursive threads (thread_id) as (
+    (select thread_id from checkpoints order by thread_id limit 1)
+    union all
+    select (select next.thread_id from checkpoints next where next.thread_id > threads.thread_id
+            order by next.thread_id limit 1)
+    from threads where threads.thread_id is not null
 )
-delete from checkpoints where thread_id in (select thread_id from gone)"""
+select thread_id from threads join turns t on t.turn_id = split_part(thread_id, '#', 2)::uuid
+where t.ended_at < now() - make_interval(days => %(days)s)"""
+BATCH = 500  # threads that are deleted in one statement
 
 
 def require_strict_msgpack() -> None:
@@ -341,6 +342,9 @@ class FencedSaver(AsyncPostgresSaver):
 
 
 async def prune(conn: Connection, *, days: int) -> int:
-    """Delete the checkpoints of turns that ended more than ``days`` days ago; returns how many went."""
-    cur = await conn.execute(PRUNE, {"days": days})
-    return cur.rowcount
+    """Delete the checkpoints of turns that ended more than ``days`` days ago; returns of how many turns."""
+    cur = await conn.execute(ENDED, {"days": days})
+    ended = [thread_id for (thread_id,) in await cur.fetchall()]
+    for start in range(0, len(ended), BATCH):
+        await purges.delete_checkpoints(conn, ended[start : start + BATCH])
+    return len(ended)

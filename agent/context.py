@@ -52,8 +52,8 @@ class Reply(Protocol):
 class Members(Protocol):
     """Who may read which non-public channel."""
 
-    async def refresh(self, team_id: str, user_id: str) -> None:
-        """Make the stored memberships of a user fresh; a failure leaves them to expire."""
+    async def refresh(self, team_id: str, user_id: str) -> bool:
+        """Make the stored memberships of a user fresh; False where that failed, and they are left to expire."""
 
 
 class Approving(Protocol):

@@ -6,6 +6,7 @@ AgentError
         +-- ModelRefused       it will go on refusing: key, name or request are wrong
         +-- BudgetSpent        the channel's budget of model calls does not suffice for another one
         +-- BadAnswer          it answered in another shape than was asked for
+  +-- MembersUnknown         Slack did not tell what somebody may read, and the turn depends on it; to be tried again
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class BudgetSpent(ModelError):
 
 class BadAnswer(ModelError):
     """Its answer has not the shape that was asked for."""
+
+
+class MembersUnknown(AgentError):
+    """Slack did not tell which channels somebody may read, and the turn depends on it; it is to be tried again."""
 
 
 class Refusal(Exception):

@@ -23,7 +23,8 @@ from storage.db import Database
 from storage.retries import Retried
 from storage.turns import Turn
 
-BEGUN = "begun"  # of a retry's correction: whether what was found before stands in front of it
+BEGUN = "begun"  # of a retry's correction: KEPT, or why nothing that was found before stands in front of it
+KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,16 @@ class Fork:
     reason: str = ""
 
     @property
-    def kind(self) -> str:
-        """Whether what was found then is used; stored with the correction, for attempts that resume."""
-        return "anew" if self.reason else "kept"
-
-    @property
     def replaced(self) -> frozenset[UUID]:
         """The turns that the history is shown without: it begins with them, or they show what may not be seen."""
         return frozenset() if self.reason and self.retried.is_visible else frozenset(self.retried.chain)
 
 
-async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer) -> Fork | None:
+async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer, *, reason: str = "") -> Fork | None:
     """What a retry begins with; None where the turn that it is about is gone.
 
-    Memberships must be fresh: they decide what may be used.
+    Memberships must be fresh: they decide what may be used. Where an earlier attempt began anew, for a ``reason``, so
+    does this one.
     """
     if turn.retry_of is None:
         return None
@@ -62,15 +59,13 @@ async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer) -> 
         retried = await retries.find(conn, viewer, turn.retry_of)
     if retried is None or retried.is_erased:
         return None
-    reason, found = "", list[AnyMessage]()
-    if retried.requester_id != turn.requester_id:
+    if not reason and retried.requester_id != turn.requester_id:
         reason = "It rests on what was found for somebody else, so I looked everything up anew."
-    elif not retried.is_visible:
+    elif not reason and not retried.is_visible:
         reason = "It rests on what may not be shown to you here now, so I looked everything up anew."
-    else:
-        found = await _found(graph, turn, retried.turn_id)
-        if not found:
-            reason = "What was found for it is not kept any more, so I looked everything up anew."
+    found = [] if reason else await _found(graph, turn, retried.turn_id)
+    if not (reason or found):
+        reason = "What was found for it is not kept any more, so I looked everything up anew."
     if reason:
         text = prompts.render("retry_anew", question=retried.question, correction=turn.question)
         async with database.connection() as conn:
@@ -83,7 +78,7 @@ async def fork(graph: Graph, database: Database, turn: Turn, viewer: Viewer) -> 
         asked = str(retried.chain[-1])
         found = [HumanMessage(retried.first_question, id=asked) if m.id == asked else m for m in found]
     begun = Fork(retried, [*found], reason)
-    begun.messages.append(HumanMessage(text, id=str(turn.turn_id), additional_kwargs={BEGUN: begun.kind}))
+    begun.messages.append(HumanMessage(text, id=str(turn.turn_id), additional_kwargs={BEGUN: reason or KEPT}))
     return begun
 
 

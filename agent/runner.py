@@ -22,7 +22,7 @@ from agent.checkpoints import LEASE, RECORDS, SIGNALS, FencedSaver
 from agent.context import Members, Reply, TurnContext
 from agent.errors import ModelError, ModelUnavailable
 from agent.evidence import ground
-from agent.forks import Fork, fork, thread_id
+from agent.forks import Fork, thread_id
 from agent.gate import Gate
 from agent.graph import build_graph
 from agent.history import History, load_history
@@ -31,7 +31,7 @@ from agent.middleware import NO_ANSWER, ModelCalls
 from agent.question import Limits, Question, with_thread
 from agent.redaction import Redactor
 from agent.repair import complete, own
-from agent.restarts import restart
+from agent.restarts import begin_retry
 from agent.retries import ModelCaller
 from agent.signals import Stopped
 from agent.structured import StructuredModel
@@ -179,9 +179,8 @@ class Runner:
         """What the turn begins with, if it is a retry, and what was said before."""
         turn, begun = question.turn, None
         if turn.retry_of:
-            await context.members.refresh(turn.team_id, turn.requester_id)
-            begun = await fork(self.graph, self._database, turn, context.viewer)
-            await restart(self.graph, self._database, question, begun)
+            is_fresh = await context.members.refresh(turn.team_id, turn.requester_id)
+            begun = await begin_retry(self.graph, self._database, question, context.viewer, is_fresh=is_fresh)
         history = await self._history(question, context, without=begun.replaced if begun else ())
         return begun, replace(history, last_reference=max(history.last_reference, await self._given_beside(turn)))
 

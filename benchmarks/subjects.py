@@ -118,8 +118,8 @@ class _Reply:
 
 
 class _Members:
-    async def refresh(self, team_id: str, user_id: str) -> None:
-        pass
+    async def refresh(self, team_id: str, user_id: str) -> bool:
+        return True
 
 
 class RatchetAgent:

@@ -62,8 +62,9 @@ class TerminalReply:
     async def record(self, conn: Connection, outcome: Outcome) -> None:
         """Nothing to post."""
 
-    async def refresh(self, team_id: str, user_id: str) -> None:
+    async def refresh(self, team_id: str, user_id: str) -> bool:
         """Nobody is known here, so nothing private is seen."""
+        return True
 
 
 async def run_chat(settings: Settings, question: str, *, only: frozenset[str] | None = None) -> None:

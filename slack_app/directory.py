@@ -46,23 +46,27 @@ class Directory:
         """The workspace."""
         return self._identity.team_id
 
-    async def refresh(self, team_id: str, user_id: str) -> None:
+    async def refresh(self, team_id: str, user_id: str) -> bool:
         """Ask Slack which channels a user shares with Ratchet, unless that was just done.
 
         Public ones matter only of guests and of people of other organizations: others read all of them. When Slack
         does not answer, the stored rows expire by themselves: then nothing private is seen.
+
+        Returns:
+            Whether they are fresh.
         """
         async with self._locks.setdefault(user_id, asyncio.Lock()):
             if time.monotonic() - self._refreshed.get(user_id, -MEMBERSHIP_SECONDS) < MEMBERSHIP_SECONDS:
-                return
+                return True
             try:
                 found = await self._shared_channels(user_id, await self._types(team_id, user_id))
             except UNREACHABLE as error:
                 log.warning("memberships not refreshed", user_id=user_id, error=str(error))
-                return
+                return False
             async with self._database.connection() as conn:
                 await channels.replace_memberships(conn, team_id, user_id, found)
             self._refreshed[user_id] = time.monotonic()
+            return True
 
     async def user(self, team_id: str, user_id: str) -> User:
         """A user, at most an hour old, or as last known while Slack is away.

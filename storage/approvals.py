@@ -271,14 +271,21 @@ async def void(conn: Connection, approval_id: str, reason: str, *, used: bool = 
 
 
 async def void_all(conn: Connection, turn_id: UUID, reason: str) -> list[Approval]:
-    """End all requests of a turn that ends without them: nothing of them runs any more, whatever people decided."""
+    """End all requests of a turn that ends without them: nothing of them runs any more, whatever people decided.
+
+    Of those that had ended already, there is nothing any more to tell the turn.
+    """
     return await db.fetch_all(
         conn,
         Approval,
-        f"""update approvals set status = 'void', reason = %s, used_at = now()
-            where turn_id = %s and used_at is null and status in ('pending', 'approved', 'superseded')
+        f"""with ended as (
+                update approvals set used_at = now()
+                where turn_id = %(turn_id)s and used_at is null and status in ('rejected', 'expired', 'void')
+            )
+            update approvals set status = 'void', reason = %(reason)s, used_at = now()
+            where turn_id = %(turn_id)s and used_at is null and status in ('pending', 'approved', 'superseded')
             returning {COLUMNS}""",
-        (reason, turn_id),
+        {"turn_id": turn_id, "reason": reason},
     )
 
 

@@ -81,7 +81,8 @@ class Quiet:
     async def record(self, conn, outcome):
         self.posted.append(outcome.text)
 
-    async def refresh(self, team_id, user_id): ...
+    async def refresh(self, team_id, user_id):
+        return True
 
 
 @tool(extras={"effect": "read"})

@@ -192,3 +192,29 @@ async def test_of_runs_that_write_the_same_at_once_the_one_with_the_lease_is_sto
         assert [write.held for write in group] == [False, True]
         assert await rows(database, "delete from checkpoint_writes returning task_id") == [("one",)]
         assert await rows(database, "delete from checkpoints returning checkpoint_id") == [("1",)]
+
+
+async def test_what_is_pruned_are_the_checkpoints_of_turns_that_ended_long_ago(arrange, database, monkeypatch):
+    monkeypatch.setattr(checkpoints, "BATCH", 2, raising=False)
+    runner, _, question = arrange(lambda _: AIMessage("done"))
+    asked = []
+    for number in range(5):
+        asked.append(await question("go", thread_ts=f"{number}.0"))
+        await runner.answer(asked[-1], Quiet(), Quiet())
+    old, young = sorted(str(each.turn.turn_id) for each in asked[:3]), asked[3:]
+    await rows(database, "update turns set ended_at = now() - interval '6 days' returning 1")
+    async with database.connection() as conn:
+        await conn.execute("update turns set ended_at = now() - interval '8 days' where turn_id = any(%s)", (old,))
+        await conn.execute("update turns set ended_at = null where turn_id = %s", (young[0].turn.turn_id,))
+        await checkpoints.prune(conn, days=7)
+        for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
+            left = await rows(database, f"select distinct split_part(thread_id, '#', 2) from {table}")
+            assert sorted(turn_id for (turn_id,) in left) == sorted(str(each.turn.turn_id) for each in young)
+
+
+async def test_pruning_looks_up_the_turns_of_what_is_kept_and_not_every_turn_there_ever_was(database):
+    async with database.connection() as conn, conn.transaction():
+        await conn.execute("set local enable_seqscan = off")  # the tables are empty
+        cur = await conn.execute(f"explain {checkpoints.ENDED}", {"days": 7})
+        plan = "\n".join(line for (line,) in await cur.fetchall())
+    assert "Index Scan using turns_pkey" in plan and "Seq Scan" not in plan

@@ -1,11 +1,11 @@
 """Limits of a turn, and models that fail."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 from langchain_core.messages import AIMessage
 
-from agent.question import Limits, Question
+from agent.question import Limits
 from storage import turns
 from tests.agent.conftest import Quiet, call, stored
 
@@ -62,7 +62,6 @@ async def test_time_limit_counts_from_the_turns_first_start(arrange, database):
     asked, reply = await question("hello"), Quiet()
     async with database.connection() as conn:
         await conn.execute("update turns set started_at = now() - interval '11 minutes'")
-        turn = await turns.get(conn, asked.turn.turn_id)
-    assert turn and turn.started_at and turn.started_at < datetime.now(UTC)
-    late = Question(**{**asked.__dict__, "turn": turn})
+        turn = await turns.begin(conn, asked.turn.turn_id)
+    late = replace(asked, turn=turn)
     assert await runner.answer(late, reply, reply) == "limit"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from langchain_core.tools import ToolException, tool
 
+from agent.runner import Runner
 from ratchet.sections import ApprovalSettings, Policy, PolicySettings
 from tests.e2e.conftest import text_of
 from tools.context import Preview, Runtime
@@ -212,6 +213,25 @@ async def test_a_rejection_goes_back_to_the_model_with_its_reason(desk, world):
         assert not RUNS
         actions = [a for (a,) in await rows(services, "select action from audit_logs order by audit_id")]
         assert actions == ["approval_asked", "approval_rejected", "tool_rejected"]
+
+
+async def test_a_turn_that_is_given_up_takes_its_requests_back(desk, world, monkeypatch):
+    settings = desk.settings()
+    settings = settings.model_copy(update={"jobs": settings.jobs.model_copy(update={"attempts": 1})})
+    async with world.ratchet(settings=settings) as services:
+        thread = await desk.ask(("drop_table", {"table": "users"}), ("restart", {"service": "api"}))
+        first, _ = await desk.requests(thread, 2)
+
+        async def broken(*args):
+            raise RuntimeError("no way")
+
+        monkeypatch.setattr(Runner, "answer", broken)
+        await desk.click(first)
+        await desk.until(thread, "I stopped working on this")
+        async with asyncio.timeout(20):
+            while [post for post in await world.posts("ops", thread) if buttons(post)]:
+                await asyncio.sleep(0.05)
+        assert not RUNS and await rows(services, "select distinct status from approvals") == [("void",)]
 
 
 async def test_nobody_who_may_not_decide_gets_a_modal(desk, world):

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -105,6 +105,23 @@ async def test_nobody_else_can_take_an_offer_and_none_is_taken_twice(world):
         assert await take(offer["user"], of=str(uuid4())) == []
         assert await take(offer["user"]) == ["ask"]
         assert await take(offer["user"]) == []
+
+
+async def test_a_question_that_is_deleted_after_its_offer_was_taken_is_not_asked(world):
+    async with secretive(world) as services:
+        thread = await ask(world)
+        (offer,) = await offers(world)
+        value = offer["blocks"][-1]["elements"][0]["value"]
+        team = services.slack.identity.team_id
+        async with services.database.connection() as conn, conn.transaction():
+            (job,) = await private_answers.decide(conn, click(team, offer["user"], value))
+        await world.client.delete("ops", thread)
+        async with asyncio.timeout(10):
+            while not await rows(services, "select 1 from turns where purged_at is not null"):
+                await asyncio.sleep(0.05)
+        await services.answering.ask(UUID(job.arguments["turn_id"]))
+        assert await rows(services, "select status, question from turns where source = 'private'") == [("failed", "")]
+        assert await world.posts(await world.client.dm("oncall-a")) == []
 
 
 def click(team_id, user, value):

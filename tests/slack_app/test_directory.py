@@ -153,7 +153,7 @@ async def test_while_slack_is_away_no_membership_is_made_fresh(
     slack, directory, sandbox, people, channel, user, rows, database, kind
 ):
     await people.fault("users.conversations", kind, times=100)
-    await directory.refresh(sandbox.team_id, user["oncall-a"])
+    assert not await directory.refresh(sandbox.team_id, user["oncall-a"])
     assert await rows(MEMBERS) == []
     async with database.connection() as conn:
         await channels.replace_memberships(conn, sandbox.team_id, user["oncall-a"], [channel["secrets"]])
@@ -161,5 +161,6 @@ async def test_while_slack_is_away_no_membership_is_made_fresh(
     await directory.refresh(sandbox.team_id, user["oncall-a"])
     assert await rows("select seen_at < now() - interval '58 seconds' from memberships") == [(True,)]
     await people.clear_faults()
-    await directory.refresh(sandbox.team_id, user["oncall-a"])
+    assert await directory.refresh(sandbox.team_id, user["oncall-a"])
+    assert await directory.refresh(sandbox.team_id, user["oncall-a"]), "a moment later they still are"
     assert await rows("select seen_at > now() - interval '58 seconds' from memberships") == [(True,)]

@@ -112,6 +112,16 @@ async def test_the_words_of_a_request_go_with_a_message_that_its_turn_was_shown(
     assert await places(database, CANARY) == {}
 
 
+@pytest.mark.parametrize("status", ["pending", "approved", "superseded", "rejected", "expired", "void"])
+async def test_a_turn_whose_requests_were_ended_is_not_due_for_any(database, memory, request_approval, status):
+    made = await request_approval()
+    async with database.connection() as conn:
+        await conn.execute("update approvals set status = %s", (status,))
+        ended = await approvals.void_all(conn, made.turn_id, "over")
+        assert [end.status for end in ended] == (["void"] if status in {"pending", "approved", "superseded"} else [])
+        assert not await turns.is_unsettled(conn, made.turn_id)
+
+
 async def test_an_approver_can_be_forgotten(database, memory, request_approval):
     from ratchet.forget import Target, forget
 
