@@ -23,8 +23,29 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
+from xdist.scheduler import LoadScopeScheduling
 
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+TOGETHER = {  # what these files' tests share takes long to arrange
+    "tests/agent/embeddings/test_minilm.py",
+    "tests/e2e/test_private_channel.py",
+    "tests/evals/test_alerts.py",
+    "tests/faults/test_faults.py",
+}
+
+
+class Spread(LoadScopeScheduling):
+    """Gives each test to whichever process is free; the tests of some files stay together."""
+
+    def _split_scope(self, nodeid):
+        file, _, _ = nodeid.partition("::")
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Spread(config, log)
 
 
 @pytest.fixture(scope="session")

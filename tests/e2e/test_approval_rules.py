@@ -217,3 +217,36 @@ async def test_what_cannot_be_approved_is_refused_without_asking_anybody(desk, w
         thread = await desk.ask(call)
         assert await desk.until(thread, says)
         assert await rows(services, "select 1 from approvals") == [] and not RUNS
+
+
+async def test_with_self_approval_the_requester_may_approve(desk, world):
+    async with world.ratchet(settings=desk.settings(approvers=["@oncall-a"], self_approval=True)):
+        thread = await desk.ask(("restart", {"service": "`api` ```"}))
+        (post,) = await desk.requests(thread)
+        assert "````json" in text_of(post)
+        await desk.click(post, user="oncall-a")
+        await desk.until(thread, "restarted")
+
+
+async def test_a_user_group_names_approvers(desk, world):
+    world.sandbox.slack.usergroups["S0000001"] = ("sre", [desk.users["lead"]])
+    for name in ("S0000001", "@sre"):
+        async with world.ratchet(settings=desk.settings(approvers=[name])):
+            thread = await desk.ask(("restart", {"service": name}))
+            (post,) = await desk.requests(thread)
+            await desk.click(post, user="lead")
+            await desk.until(thread, f"restarted {name}")
+
+
+async def test_a_bot_cannot_approve(desk, world):
+    bot = await world.client.create_user("robot", is_bot=True)
+    await world.client.join("ops", "robot")
+    async with world.ratchet(settings=desk.settings(approvers=[bot, desk.users["oncall-b"]])) as services:
+        thread = await desk.ask()
+        (post,) = await desk.requests(thread)
+        async with asyncio.timeout(20):
+            while not await rows(services, "select 1 from users where user_id = %s and is_bot", bot):
+                await asyncio.sleep(0.05)
+        await desk.click(post, user="robot")
+        await desk.whispers("Bots cannot")
+        assert not RUNS and await rows(services, "select status from approvals") == [("pending",)]

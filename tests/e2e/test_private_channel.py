@@ -26,7 +26,7 @@ from storage.access import EVERYONE, VISIBLE
 from tests.dumps import places
 from tests.e2e.conftest import World, text_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("private channel")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "cobalt-heron-17"
 OTHERS = "amber-otter-4"  # in what a member asked for, and so in rows of turns

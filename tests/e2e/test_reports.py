@@ -234,7 +234,7 @@ async def demo(database_url):
 def context_of(services, asked_in="terminal", requester="local", now=None):
     return ToolContext(
         turn_id=uuid4(),
-        viewer=Viewer(services.slack.identity.team_id, requester, asked_in),
+        viewer=Viewer(services.slack.identity.team_id, requester, asked_in, audience="workspace"),
         thread_ts=None,
         database=services.database,
         now=now or datetime.now(UTC),

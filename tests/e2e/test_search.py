@@ -21,7 +21,7 @@ async def test_a_message_is_found_by_its_vector_seconds_after_it_was_posted_and_
                     return []
                 vector = SpaceVector(space, await embedder.embed_query("replica lag"))
                 where = MessageFilter(query="replica lag")
-                viewer = Viewer(team_id, "", "")
+                viewer = Viewer(team_id, "", "", audience="workspace")
                 _, hits = await search.search(conn, viewer, where, limit=5, vector=vector, by_words=False)
                 return [hit.text for hit in hits]
 

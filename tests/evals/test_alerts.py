@@ -8,8 +8,6 @@ import pytest
 from evals.alerts import DataError, evaluate, load_rows
 from tools.alerts import PARSERS
 
-pytestmark = pytest.mark.xdist_group("evaluation")
-
 
 def row(action="open_incident", *, system="s", text="[FIRING:1] DiskFull", user=None, **expected):
     return {

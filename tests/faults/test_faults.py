@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("faults")  # of one arrangement
-
 ROOT = Path(__file__).parents[2]
 MESSAGES = 10
 

@@ -46,7 +46,7 @@ async def test_the_highest_reference_of_a_thread_is_read_off_an_index(conn):
 
 
 async def test_the_turns_that_called_tools_are_read_off_an_index(conn):
-    viewer = Viewer("T1", "U1", "C1")
+    viewer = Viewer("T1", "U1", "C1", audience="workspace")
     assert await conversations.closed_turns(conn, KEY, viewer) == {}
     explaining = Explaining(conn)
     await conversations.closed_turns(explaining, KEY, viewer)

@@ -13,8 +13,6 @@ from threadpoolctl import threadpool_info
 from agent.embeddings.minilm import TOKENIZER, WEIGHTS, MiniLM, find_files, verify_files
 from tools.context import EmbeddingError
 
-pytestmark = pytest.mark.xdist_group("minilm")
-
 WORDS = ("disk", "full", "on", "ingest-7", "kafka", "lag", "pod", "OOMKilled", "after", "deploy", "of", "billing")
 
 

@@ -51,7 +51,7 @@ class Desk:
     def context(self, approval=None, *, documentation=True):
         return ToolContext(
             turn_id=TURN,
-            viewer=Viewer("T1", "U1", "C1"),
+            viewer=Viewer("T1", "U1", "C1", audience="workspace"),
             thread_ts=None,
             database=self.database,
             now=datetime.now(UTC),
