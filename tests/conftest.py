@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 from xdist.scheduler import LoadScopeScheduling
@@ -130,6 +131,17 @@ def certificates_read_once():
     """Each client of a model or of Slack reads the machine's certificates, which takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loggers_are_not_cached():
+    """Whatever a test configures: a logger that keeps to it would not be captured in later ones."""
+    original = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog, "configure", lambda **options: original(**options | {"cache_logger_on_first_use": False})
+        )
         yield
 
 

@@ -254,7 +254,7 @@ async def ask_everything(asked):
         mention = f"<@{bot}> {text}"
         if name == "a slash command":
             await world.client.command("/ratchet", text, user="oncall-b", channel="ops")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not (top := [post for post in await world.posts("ops") if text in text_of(post)]):
                     await asyncio.sleep(0.1)
             return await answer("ops", top[0]["ts"])
