@@ -5,6 +5,7 @@ import os
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports langgraph
 
 import asyncio
+import logging
 import shutil
 import ssl
 import sys
@@ -134,15 +135,15 @@ def certificates_read_once():
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def loggers_are_not_cached():
-    """Whatever a test configures: a logger that keeps to it would not be captured in later ones."""
-    original = structlog.configure
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            structlog, "configure", lambda **options: original(**options | {"cache_logger_on_first_use": False})
-        )
-        yield
+@pytest.fixture(autouse=True)
+def own_logging():
+    """What a command sets up for its process is not for later tests."""
+    before, handlers, level = structlog.get_config(), logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+        logging.getLogger().handlers[:] = handlers
+        logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,8 @@
 """The evaluation of search: which queries it asks, how it counts, and what it prints."""
 
 import json
-import logging
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from agent.embeddings.hashing import HashingEmbedder
@@ -38,15 +36,6 @@ ROWS = [
         "messages": [{"text": "NodeNotReady was seen"}, {"text": "kubelet stopped"}],
     },
 ]
-
-
-@pytest.fixture(autouse=True)
-def restored_logging():
-    """The command sets up the process's logging, on a stream that ends with it."""
-    handlers = logging.getLogger().handlers[:]
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture

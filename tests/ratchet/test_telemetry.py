@@ -11,15 +11,6 @@ from agent.redaction import Redactor
 from ratchet.telemetry import configure_logging
 
 
-@pytest.fixture(autouse=True)
-def restored():
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-
-
 class Broken(io.StringIO):
     def write(self, text):
         raise BrokenPipeError
