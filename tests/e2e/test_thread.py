@@ -1,6 +1,7 @@
 """One thread, end to end: sandbox Slack, real Bolt, real queue, real Postgres, real model client."""
 
 import asyncio
+import time
 
 LOOK = {"tool_calls": [{"name": "search_messages", "args": {"query": "OOMKilled"}}]}
 
@@ -163,7 +164,8 @@ async def test_a_question_is_answered_where_slack_does_not_say_what_came_before(
 async def test_a_threads_old_beginning_is_not_taken_for_a_new_question(world):
     bot = world.sandbox.bot_user_id
     await world.client.script([{"match": ".*", "steps": [{"text": "about {human}"}]}])
-    root = await world.client.say("ops", f"<@{bot}> an old one", user="oncall-a", ts="1700000000.000100", silent=True)
+    old = f"{time.time() - 30 * 86400:.6f}"
+    root = await world.client.say("ops", f"<@{bot}> an old one", user="oncall-a", ts=old, silent=True)
     async with world.ratchet() as services:
         async with asyncio.timeout(20), services.database.connection() as conn:
             while not (await conn.execute("delete from messages where ts = %s", (root,))).rowcount:
