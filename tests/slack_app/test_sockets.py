@@ -62,8 +62,8 @@ async def test_a_connection_that_slack_ends_comes_back(opened, people, rows, rea
     await until(stored)
 
 
-async def test_a_connection_that_is_stuck_on_a_used_ticket_is_freed(opened, people):
-    client = opened.handlers[0].client
+async def break_off(client):
+    """Ends a connection; the next ticket that its client gets is the used one, which is returned."""
     used, ask_slack = client.wss_uri, client.issue_new_wss_url
 
     async def answer_with_the_used_ticket():
@@ -72,6 +72,12 @@ async def test_a_connection_that_is_stuck_on_a_used_ticket_is_freed(opened, peop
 
     client.issue_new_wss_url = answer_with_the_used_ticket
     await client.current_session.close()
+    return used
+
+
+async def test_a_connection_that_is_stuck_on_a_used_ticket_is_freed(opened, people):
+    client = opened.handlers[0].client
+    used = await break_off(client)
     stuck = asyncio.create_task(client.connect_to_new_endpoint())  # tries it again and again, holding the lock
 
     async def both():
@@ -87,14 +93,7 @@ async def test_a_connection_that_is_stuck_on_a_used_ticket_is_freed(opened, peop
 async def test_a_watchdog_whose_own_handshake_fails_asks_for_another_ticket(app, sandbox):
     async with open_sockets(app, sandbox.app_token, count=1) as sockets:
         client = sockets.handlers[0].client
-        used, ask_slack = client.wss_uri, client.issue_new_wss_url
-
-        async def answer_with_the_used_ticket():
-            client.issue_new_wss_url = ask_slack
-            return used
-
-        client.issue_new_wss_url = answer_with_the_used_ticket
-        await client.current_session.close()
+        used = await break_off(client)
         watchdog = asyncio.create_task(sockets.watch(check_seconds=0.05, connect_seconds=0.3))
         await until(client.is_connected, seconds=4)
         watchdog.cancel()
